@@ -1,0 +1,23 @@
+# mr_module(NAME FOLDER dir USES modules LIBRARIES libs): runtime/<dir>/*.c as a library. Its headers
+# are reached as "<dir>/x.h" through a link of its own in the build folder, so a module that does not
+# name another in USES cannot include its headers: a wrong arrow does not compile.
+function(mr_module name)
+  cmake_parse_arguments(ARG "" "FOLDER" "USES;LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/runtime/${ARG_FOLDER}/*.c)
+  list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+  set(root ${CMAKE_BINARY_DIR}/include/${name})
+  cmake_path(GET ARG_FOLDER PARENT_PATH parent)
+  file(MAKE_DIRECTORY ${root}/${parent})
+  if(NOT EXISTS ${root}/${ARG_FOLDER})
+    file(CREATE_LINK ${CMAKE_SOURCE_DIR}/runtime/${ARG_FOLDER} ${root}/${ARG_FOLDER} SYMBOLIC)
+  endif()
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    target_include_directories(${name} PUBLIC ${root})
+    target_link_libraries(${name} PUBLIC ${ARG_USES} PRIVATE ${ARG_LIBRARIES})
+  else()
+    add_library(${name} INTERFACE)
+    target_include_directories(${name} INTERFACE ${root})
+    target_link_libraries(${name} INTERFACE ${ARG_USES})
+  endif()
+endfunction()

@@ -1,0 +1,246 @@
+/** operator.h: the contract of an operator: one constant descriptor and its callbacks.
+ *
+ *  The runtime calls infer() once per use while it plans, then process() once per batch segment and
+ *  timer() per due timer, on the worker that owns the task; never two callbacks of one task at
+ * once. A callback keeps no pointer past its return, allocates only from ctx->arena, and sees no
+ * clock, no thread and no log. Everything it may do stands in mr_services, so a plug-in links
+ * nothing. */
+#ifndef MR_OPERATOR_H
+#define MR_OPERATOR_H
+
+#include "millrace/batch.h"
+#include "millrace/option.h"
+#include "millrace/state.h"
+
+#define MR_ABI 1u
+
+/* Traits. Exactly one of the first four says what process() does with rows. */
+#define MR_ONE_TO_ONE 1u /**< keeps every row, fills its new columns in place */
+#define MR_SELECTS    2u /**< writes ctx->keep[row]; the runtime drops the rest */
+#define MR_PROJECTS   4u /**< only infer(): columns are carried, renamed or left out */
+#define MR_EMITS                                                                     \
+    8u /**< makes rows of its own with mr_emit(); the key columns come first and are \
+            filled by the runtime */
+#define MR_BIT_EXACT 16u /**< the same input gives the same bits on every machine */
+#define MR_CONTAINER 32u /**< holds uses of other operators (an MR_OPT_USES option); no callbacks \
+                          */
+#define MR_NESTABLE 64u  /**< may stand inside a container: one row in, one row out, f64 columns */
+
+typedef struct mr_ctx mr_ctx;
+typedef struct mr_infer mr_infer;
+
+/** The runtime's side of the contract while data flows. Called through the functions below. */
+typedef struct mr_services {
+    uint32_t abi, size;
+    void (*touch)(mr_ctx *, uint32_t slot);
+    void *(*map_put)(mr_ctx *, uint32_t slot, uint32_t coll, int64_t subkey);
+    const void *(*map_next)(const mr_ctx *, uint32_t slot, uint32_t coll, int64_t *subkey);
+    void (*map_del)(mr_ctx *, uint32_t slot, uint32_t coll, int64_t subkey);
+    void (*timer)(mr_ctx *, uint32_t slot, uint32_t id, int64_t when_us);
+    uint32_t (*emit)(mr_ctx *, uint32_t port, uint32_t slot, int64_t time_us, uint32_t origin);
+    void (*reject)(mr_ctx *, uint32_t row, const char *reason);
+    void (*count)(mr_ctx *, uint32_t counter, int64_t n);
+    mr_status (*eval)(mr_ctx *, const mr_expr *, mr_column *out);
+    void *(*scratch)(mr_ctx *, size_t bytes);
+} mr_services;
+
+/** Where past values of one input column of the use stand; read with mr_past(). */
+typedef struct mr_past_view {
+    const double *items;
+    uint32_t stride, mask; /**< items per slot, and stride - 1 */
+    const uint32_t *seq;   /**< per row: position of the row's own value */
+} mr_past_view;
+
+/** What one callback may touch. All of it is borrowed. */
+struct mr_ctx {
+    const void *options;
+    char *state; /**< of slot 0; use mr_state() */
+    size_t stride;
+    uint32_t *touched; /**< per slot: generation of its last touch */
+    uint32_t generation;
+    const mr_batch *in;
+    uint32_t row, end;    /**< rows to do; keep `row` current while setting timers: a timer that
+                               falls due inside the segment lowers `end` */
+    int64_t watermark_us; /**< before in->row[row]; MR_TIME_NONE before the first */
+    int64_t final_us;     /**< event time at which the input ended, else MR_TIME_NONE */
+    mr_batch *const *out; /**< one per output port; of a one-to-one use: `in` with room added */
+    const uint16_t *out_column; /**< column of out[0] that holds the use's i-th new column */
+    uint8_t *keep;              /**< MR_SELECTS: 1 keeps the row */
+    mr_past_view past[MR_HISTORIES_MAX];
+    mr_error *error;
+    const mr_services *rt;
+    void *runtime; /**< the runtime's own */
+};
+
+/** The struct of a slot, for writing; saved for undo at the first touch of a transaction. */
+static inline void *mr_state(mr_ctx *ctx, uint32_t slot) {
+    if (ctx->touched[slot] != ctx->generation) ctx->rt->touch(ctx, slot);
+    return ctx->state + (size_t)slot * ctx->stride;
+}
+
+/** The value `back` non-null values before the row's own (0: its own). The row's own value must be
+ *  valid and `back` less than bars(). */
+static inline double mr_past(const mr_ctx *ctx, uint32_t history, uint32_t row, uint32_t back) {
+    const mr_past_view *past = &ctx->past[history];
+    const size_t base = (size_t)ctx->in->slot[row] * past->stride;
+    return past->items[base + ((past->seq[row] - back) & past->mask)];
+}
+
+/** Finds an item for writing, or makes a zeroed one; NULL when the map is full: return
+ *  MR_ERR_LIMIT, ctx->error is filled. Valid until the next map call on the same slot. */
+static inline void *mr_put(mr_ctx *ctx, uint32_t slot, uint32_t coll, int64_t subkey) {
+    return ctx->rt->map_put(ctx, slot, coll, subkey);
+}
+
+/** The first item at or after *subkey, which becomes its subkey; NULL: none. */
+static inline const void *mr_next(const mr_ctx *ctx, uint32_t slot, uint32_t coll,
+                                  int64_t *subkey) {
+    return ctx->rt->map_next(ctx, slot, coll, subkey);
+}
+
+static inline void mr_del(mr_ctx *ctx, uint32_t slot, uint32_t coll, int64_t subkey) {
+    ctx->rt->map_del(ctx, slot, coll, subkey);
+}
+
+/** Sets timer `id` (< MR_TIMERS_MAX) of a slot; MR_TIME_NONE clears it. It fires once, when the
+ *  watermark reaches when_us. Timers are state. A use inside a container may not set one. */
+static inline void mr_timer(mr_ctx *ctx, uint32_t slot, uint32_t id, int64_t when_us) {
+    ctx->rt->timer(ctx, slot, id, when_us);
+}
+
+/** Appends a row whose own columns are all null and returns its number; the key columns are filled.
+ *  UINT32_MAX: the batch is full, return MR_AGAIN with ctx->row at the row to call again with (a
+ *  timer call always has room for one row). `origin` is that of the row or state that caused it. */
+static inline uint32_t mr_emit(mr_ctx *ctx, uint32_t port, uint32_t slot, int64_t time_us,
+                               uint32_t origin) {
+    return ctx->rt->emit(ctx, port, slot, time_us, origin);
+}
+
+/** Hands one input row to the step's on_error; it goes no further. `reason` is constant text. */
+static inline void mr_reject(mr_ctx *ctx, uint32_t row, const char *reason) {
+    ctx->rt->reject(ctx, row, reason);
+}
+
+/** Adds to a counter of the descriptor; undone with the transaction. */
+static inline void mr_count(mr_ctx *ctx, uint32_t counter, int64_t n) {
+    ctx->rt->count(ctx, counter, n);
+}
+
+/** Evaluates rows ctx->row .. ctx->end into `out`, whose arrays have room for them at the same row
+ *  numbers. */
+static inline mr_status mr_eval(mr_ctx *ctx, const mr_expr *expr, mr_column *out) {
+    return ctx->rt->eval(ctx, expr, out);
+}
+
+/** Memory until the end of the batch; never NULL (the worker stops instead). */
+static inline void *mr_scratch(mr_ctx *ctx, size_t bytes) {
+    return ctx->rt->scratch(ctx, bytes);
+}
+
+/** The planner's side of the contract. */
+typedef struct mr_infer_services {
+    uint32_t abi, size;
+    mr_status (*append)(mr_infer *, const char *name, mr_type type, bool nullable, uint32_t flags);
+    mr_status (*carry)(mr_infer *, uint32_t column, const char *name);
+    mr_status (*expr)(mr_infer *, mr_expr_ref *, mr_type wanted);
+    mr_status (*fail)(mr_infer *, const char *option, mr_pos at, const char *text);
+    const char *(*format)(mr_infer *, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+    mr_status (*read_file)(mr_infer *, const char *path, const char **data, size_t *size);
+    void *(*alloc)(mr_infer *, size_t bytes);
+} mr_infer_services;
+
+/** What infer() may see and do. Files are read here and nowhere else. */
+struct mr_infer {
+    void *options;       /**< of this use; infer() may complete it */
+    const mr_schema *in; /**< NULL for a source */
+    mr_schema *out;      /**< MR_ONE_TO_ONE, MR_SELECTS: starts as a copy of `in`; MR_PROJECTS:
+                              empty; MR_EMITS: starts with the key columns */
+    const char *as;      /**< base name of the new columns, when the use has one */
+    const mr_infer_services *rt;
+    mr_error *error;
+    void *planner;
+};
+
+/** Appends a new column; MR_ERR_SCHEMA when the name is taken or MR_COLUMNS_MAX is reached. */
+static inline mr_status mr_infer_append(mr_infer *in, const char *name, mr_type type, bool nullable,
+                                        uint32_t flags) {
+    return in->rt->append(in, name, type, nullable, flags);
+}
+
+/** MR_PROJECTS: appends input column `column` under `name` (NULL: its own). */
+static inline mr_status mr_infer_carry(mr_infer *in, uint32_t column, const char *name) {
+    return in->rt->carry(in, column, name);
+}
+
+/** Compiles against in->in; `wanted` 0 accepts any type. Errors carry a position inside the text.
+ */
+static inline mr_status mr_infer_expr(mr_infer *in, mr_expr_ref *expr, mr_type wanted) {
+    return in->rt->expr(in, expr, wanted);
+}
+
+/** Reports text as an error of `option` (at.line 0: where the option stands); MR_ERR_SPEC. */
+static inline mr_status mr_infer_fail(mr_infer *in, const char *option, mr_pos at,
+                                      const char *text) {
+    return in->rt->fail(in, option, at, text);
+}
+
+/** One new column of a use, where a table says all there is to say. One column: named `as`;
+ * several: `as` plus `_` plus the name with the operator's own name stripped from its front. */
+typedef struct mr_output {
+    const char *name;
+    mr_type type;
+    const char *help;
+} mr_output;
+
+typedef struct mr_source_calls mr_source_calls; /* source.h */
+typedef struct mr_sink_calls mr_sink_calls;     /* sink.h */
+
+/** Everything that is known about an operator. Constant; lives as long as the program. */
+typedef struct mr_operator {
+    uint32_t abi,
+        size; /**< first, so that an old plug-in is refused: MR_ABI, sizeof(mr_operator) */
+    const char *name, *summary;
+    const char *reference;      /**< publication or definition a reader can fetch */
+    const char *const *inputs;  /**< ports; NULL: "in" */
+    const char *const *outputs; /**< ports; NULL: "out" */
+    const mr_option *options;
+    size_t options_size;
+    const mr_output *produces; /**< new columns; ends with a row without name; NULL: infer() */
+    const mr_field *fields;    /**< the fixed struct of a key; NULL: no state */
+    size_t state_size;         /**< bytes, <= MR_STATE_MAX */
+    uint16_t state_version;
+    uint16_t timers; /**< timer ids in use, <= MR_TIMERS_MAX */
+    uint32_t traits;
+    const mr_collection *collections; /**< ends with a row without name */
+    const mr_history *histories;
+    const char *const *counters; /**< names, NULL-terminated */
+    mr_status (*check)(const void *options,
+                       mr_error *); /**< relations between options; may be NULL */
+    mr_status (*infer)(mr_infer *);
+    int64_t (*warmup)(const void *options); /**< rows of a key before the first non-null output */
+    int64_t (*promise)(const void *options,
+                       int64_t watermark_us); /**< given the input watermark, no
+                     later output row is earlier than this; NULL: the same */
+    mr_status (*process)(mr_ctx *);
+    mr_status (*timer)(mr_ctx *, uint32_t slot, uint32_t id, int64_t when_us);
+    mr_status (*migrate)(void *to, const void *from, uint16_t version, mr_error *);
+    const mr_source_calls *source; /**< not NULL: a source */
+    const mr_sink_calls *sink;     /**< not NULL: a sink */
+} mr_operator;
+
+/** All operators of one file. */
+typedef struct mr_family {
+    const char *stem;
+    const mr_operator *operators;
+    uint32_t count;
+} mr_family;
+
+/** Last line of operators/<stem>.c; the build lists families by file name. */
+#define MR_FAMILY(stem_, table)                                                                    \
+    extern const mr_family mr_family_##stem_;                                                      \
+    const mr_family mr_family_##stem_ = {#stem_, table, sizeof(table) / sizeof((table)[0])}
+
+extern const mr_family *const mr_families[]; /**< NULL-terminated, made by the build */
+
+#endif

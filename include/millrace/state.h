@@ -1,0 +1,39 @@
+/** state.h: state as data. The field table is the layout of saved state: no operator writes
+ *  snapshot code. */
+#ifndef MR_STATE_H
+#define MR_STATE_H
+
+#include "millrace/schema.h"
+#include <stddef.h>
+
+/** One field of a fixed struct: MR_BOOL is `bool`, MR_I64 and MR_TIMESTAMP `int64_t`, MR_F64
+ *  `double`; no pointers. The table ends with a row without name. */
+typedef struct mr_field {
+    const char *name;
+    mr_type type;
+    size_t offset;
+} mr_field;
+
+typedef enum mr_kind {
+    MR_MAP = 1, /**< items by int64 subkey, in order */
+} mr_kind;
+
+/** Variable state of a key, owned by the runtime. */
+typedef struct mr_collection {
+    const char *name;
+    mr_kind kind;
+    const mr_field *item; /**< fixed structs without pointers */
+    size_t item_size;
+    int64_t (*max)(const void *options); /**< items per key: cost forecast and hard bound */
+} mr_collection;
+
+/** Past values of a numeric input column, kept by the runtime: all uses of one column inside a step
+ *  share one ring of the longest reach. The table ends with a row without `bars`. */
+typedef struct mr_history {
+    size_t column;                        /**< offset of an mr_column_ref in the options struct */
+    int64_t (*bars)(const void *options); /**< values needed, the current one included; >= 1 */
+} mr_history;
+
+enum { MR_HISTORIES_MAX = 4, MR_TIMERS_MAX = 4, MR_STATE_MAX = 1024 };
+
+#endif

@@ -1,0 +1,61 @@
+/* env.c: the real clocks, chance and log lines. */
+#include "base/env.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/number.h"
+
+static int64_t clock_us(clockid_t clock) {
+    struct timespec now;
+    (void)clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int64_t real_now_us(void *self) {
+    (void)self;
+    return clock_us(CLOCK_MONOTONIC);
+}
+
+static int64_t real_wall_us(void *self) {
+    (void)self;
+    return clock_us(CLOCK_REALTIME);
+}
+
+static uint64_t real_random(void *self) {
+    (void)self;
+    uint64_t value = 0;
+    if (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value) {
+        value = (uint64_t)clock_us(CLOCK_MONOTONIC) * 0x9e3779b97f4a7c15u;
+    }
+    return value;
+}
+
+static void real_log(void *self, mri_level level, const char *text) {
+    (void)self;
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    char time[MRI_TIME_TEXT];
+    (void)mri_format_time(clock_us(CLOCK_REALTIME), time);
+    (void)fprintf(stderr, "ts=%s level=%s %s\n", time, names[level], text);
+}
+
+const mri_env *mri_env_real(void) {
+    static const mri_env env = {
+        .now_us = real_now_us,
+        .wall_us = real_wall_us,
+        .random = real_random,
+        .log = real_log,
+    };
+    return &env;
+}
+
+void mri_log_line(const mri_env *env, mri_level level, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    env->log(env->self, level, text);
+}

@@ -1,0 +1,68 @@
+/* worker.h: one worker of one stage: owns whole tasks, one member of the log, one transaction. */
+#ifndef MRI_WORKER_H
+#define MRI_WORKER_H
+
+#include "base/env.h"
+#include "log/log.h"
+#include "plan/plan.h"
+
+typedef struct mri_worker mri_worker;
+
+typedef struct mri_worker_config {
+    const mri_plan *plan;
+    const mri_stage *stage;
+    mri_log *log;
+    const mri_env *env;
+    uint32_t worker, workers; /* of this stage in this process */
+    const char *instance;     /* never NULL: random when not given by the user */
+    bool static_instance;     /* given by the user */
+    bool until_end, fresh;
+    uint32_t batch_rows;    /* 1 .. MR_BATCH_ROWS */
+    int64_t undo_bytes_max; /* 0: 64 MiB */
+} mri_worker_config;
+
+/* Counters of a worker; monotonic unless said. Copied under a lock of its own. */
+typedef struct mri_worker_stats {
+    int64_t rows_in, rows_out, rows_sink;
+    int64_t rejected, skipped, nulled; /* malformed; not meant to be rows; non-finite to null */
+    int64_t late, filled;              /* sums of the operators' counters of these names */
+    int64_t commits, aborts;
+    int64_t commit_us_sum, commit_us_last;
+    int64_t watermark_us;        /* least over its tasks; MR_TIME_NONE: none yet (gauge) */
+    int64_t keys, state_bytes;   /* gauges */
+    uint32_t tasks, tasks_ended; /* gauges */
+    int64_t restored_records;
+    bool ready; /* assignment received and restored */
+} mri_worker_stats;
+
+/* Makes sure that the topics, the changelog, the lease and the schemas of the stage are there. Once
+ * per stage and process, before its workers. */
+mr_status mri_stage_prepare(const mri_worker_config *config, mr_error *err);
+
+mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_error *err);
+/* One turn: assignment, one batch per ready task, a commit when due. Waits at most wait_us when
+ * there is nothing to do. *progress: something was done; *ended: until_end and every task is at its
+ * end and committed. After MR_ERR_ABORTED it has rolled back: call again. Other errors: stop. */
+mr_status mri_worker_turn(mri_worker *, int64_t wait_us, bool *progress, bool *ended,
+                          mr_error *err);
+/* Commits what is waiting. */
+mr_status mri_worker_drain(mri_worker *, mr_error *err);
+void mri_worker_stats_read(mri_worker *, mri_worker_stats *out); /* any thread */
+void mri_worker_wake(mri_worker *);                              /* any thread, signal safe */
+/* Leaves the group and frees; what was not committed is rolled back. */
+void mri_worker_close(mri_worker *);
+
+/* --- for `millrace test` -----------------------------------------------------------------------
+ */
+
+/* Puts mr.mark bytes {writer, writers, event time, final} together; out has MRI_MARK_BYTES. */
+enum { MRI_MARK_BYTES = 24 };
+typedef struct mri_mark {
+    uint32_t writer, writers;
+    int64_t time_us;
+    bool final;
+} mri_mark;
+void mri_mark_format(const mri_mark *mark, uint8_t *out);
+bool mri_mark_parse(const void *data, size_t size, mri_mark *out);
+
+#endif

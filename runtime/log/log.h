@@ -1,0 +1,125 @@
+/* log.h: the transactional, partitioned log behind topics, state and offsets. Three
+ * implementations: kafka (librdkafka), local (embedded, on disk), sim (in memory, for tests). The
+ * engine cannot tell them apart, and none of them knows what a record means.
+ *
+ * A mri_log belongs to one process and pipeline; its calls may come from any thread. A mri_member
+ * is one worker's consumer and transactional producer; all its calls come from that worker. */
+#ifndef MRI_LOG_H
+#define MRI_LOG_H
+
+#include "base/env.h"
+#include "millrace/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MRI_OFFSET_NONE (-1)
+
+typedef struct mri_log mri_log;
+typedef struct mri_member mri_member;
+
+typedef struct mri_topic_config {
+    const char *name;     /* in the log */
+    uint32_t partitions;  /* declared; 0: take what is there */
+    bool compacted;       /* keyed: only the newest value of a key matters; a null value deletes */
+    bool external;        /* never created, never altered */
+    uint32_t replication; /* 0: the broker's default */
+    int64_t retention_bytes;   /* 0: the log's default; per topic */
+    const char *const *config; /* further name, value pairs, NULL-terminated; kafka only */
+} mri_topic_config;
+
+#define MRI_HEADER_MARK "mr.mark"
+
+/* One record. When read, all pointers are borrowed until the next fetch of the same queue. */
+typedef struct mri_record {
+    const void *key;   /* NULL: no key */
+    const void *value; /* NULL: a tombstone, or a record that only carries a mark */
+    uint32_t key_size, value_size;
+    int64_t offset;       /* set when read; offsets may have gaps */
+    int64_t timestamp_ms; /* event time, cut to milliseconds */
+    const void *mark;     /* value of header MRI_HEADER_MARK; NULL: none */
+    uint32_t mark_size;
+    int64_t ingest_us; /* header "mr.in" as 8 bytes big endian, MR_TIME_NONE: none */
+} mri_record;
+
+typedef struct mri_offset {
+    uint32_t input; /* index into mri_member_config.inputs */
+    uint32_t partition;
+    int64_t next; /* offset of the next record to read */
+} mri_offset;
+
+/* Called from mri_member_poll() on the worker's thread. */
+typedef struct mri_member_events {
+    void *self;
+    /* Partition numbers now owned, the same numbers on every input; offsets[i * inputs + k] is the
+     * committed next offset of partitions[i] on input k, MRI_OFFSET_NONE when there is none. */
+    mr_status (*assigned)(void *self, const uint32_t *partitions, uint32_t count,
+                          const int64_t *offsets, mr_error *err);
+    /* Partitions about to go: the handler may still commit, unless `lost`. */
+    mr_status (*revoked)(void *self, const uint32_t *partitions, uint32_t count, bool lost,
+                         mr_error *err);
+} mri_member_events;
+
+typedef struct mri_member_config {
+    const char *group;            /* consumer group: "<pipeline>.<stage>.e1" */
+    const char *transactional_id; /* "<pipeline>.<stage>.e1.<instance>.<worker>" */
+    const char *instance;         /* NULL: random; else stable (static membership) */
+    const char *const *inputs;    /* topics, co-partitioned */
+    uint32_t input_count;
+    uint32_t worker, workers; /* of this stage in this process; local and sim assign p % workers */
+    uint32_t batch_rows_max;
+    bool read_from_end; /* start of an input without committed offset; default: beginning */
+} mri_member_config;
+
+/* Called once per record; a status other than MR_OK ends the scan and is returned. */
+typedef mr_status mri_scan_fn(void *arg, const mri_record *record, mr_error *err);
+
+struct mri_log {
+    const struct mri_log_ops *ops;
+    const char *name; /* "local:DIR", "kafka://host:port", for messages */
+};
+
+typedef struct mri_log_ops {
+    /* Creates the topic unless it is there or external; *partitions is the count found.
+     * MR_ERR_TOPIC: there with another count than declared (both numbers in the text), or external
+     * and missing. */
+    mr_status (*topic_ensure)(mri_log *, const mri_topic_config *, uint32_t *partitions,
+                              mr_error *);
+    /* Reads committed records of one partition from the start (compacted: every live key at least
+     * once, in order of writing per key) to the end that is stable at the call, without a group. */
+    mr_status (*scan)(mri_log *, const char *topic, uint32_t partition, mri_scan_fn *, void *arg,
+                      mr_error *);
+    /* Offset behind the last committed record. Bounded wait. */
+    mr_status (*end_offset)(mri_log *, const char *topic, uint32_t partition, int64_t *next,
+                            mr_error *);
+    /* Writes records outside of any transaction of a member, atomically, and waits; schemas, meta.
+     */
+    mr_status (*publish)(mri_log *, const char *topic, uint32_t partition, const mri_record *,
+                         uint32_t count, mr_error *);
+    mr_status (*member_open)(mri_log *, const mri_member_config *, mri_member **, mr_error *);
+    void (*close)(mri_log *); /* after the last member */
+
+    /* Serves assignment changes; waits up to timeout_us for one, or for records or room; returns at
+     * once when a queue has records. Must be called at least every few seconds. */
+    mr_status (*member_poll)(mri_member *, int64_t timeout_us, const mri_member_events *,
+                             mr_error *);
+    /* Takes up to `max` records of one owned partition, without waiting. *count 0: none now. */
+    mr_status (*fetch)(mri_member *, uint32_t input, uint32_t partition, uint32_t max,
+                       mri_record *records, uint32_t *count, mr_error *);
+    /* Next fetch of the partition starts at `next`: after an abort. */
+    mr_status (*seek)(mri_member *, uint32_t input, uint32_t partition, int64_t next, mr_error *);
+    /* Opens a transaction unless one is open. */
+    mr_status (*begin)(mri_member *, mr_error *);
+    /* Adds a record to the open transaction; copies what it needs. */
+    mr_status (*send)(mri_member *, const char *topic, uint32_t partition, const mri_record *,
+                      mr_error *);
+    /* All sent records and these offsets become visible together, or not at all. `offsets` is never
+     * empty. MR_ERR_ABORTED: not committed, call abort(). MR_ERR_FENCED: stop. */
+    mr_status (*commit)(mri_member *, const mri_offset *offsets, uint32_t count, mr_error *);
+    mr_status (*abort)(mri_member *, mr_error *);
+    /* Leaves the group and frees; an open transaction is aborted. */
+    void (*member_close)(mri_member *);
+    void (*wake)(mri_member *); /* ends a waiting member_poll(); any thread, signal safe */
+} mri_log_ops;
+
+#endif
