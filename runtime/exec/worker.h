@@ -8,6 +8,15 @@
 
 typedef struct mri_worker mri_worker;
 
+/* Stand-ins for what touches the world, for `millrace test`: the calls of source.h, implemented by
+ * the test runner. A NULL member leaves the stage's own source or sinks in place. */
+typedef struct mri_worker_doubles {
+    const mr_source_calls *source;
+    const void *source_options;
+    const mr_sink_calls *sink;       /* for every sink of the stage */
+    const void *const *sink_options; /* per sink, in plan order */
+} mri_worker_doubles;
+
 typedef struct mri_worker_config {
     const mri_plan *plan;
     const mri_stage *stage;
