@@ -32,6 +32,7 @@
     X(43, SCHEMA, "a key or time column that does not fit")                                  \
     X(50, SPEC, "a variable that is not set")                                                \
     X(51, SPEC, "a secret written in the file")                                              \
+    X(52, SPEC, "a variable that is not written as one")                                     \
     X(60, SPEC, "a file that the pipeline names and that cannot be used")                    \
     X(61, SPEC, "a model that cannot be used")                                               \
     X(70, SPEC, "stages that form a circle, or edges that do not meet")                      \
@@ -69,5 +70,7 @@ void mri_diags_source(mri_diags *, const char *file, const char *text, size_t si
 void mri_diags_print(const mri_diags *, FILE *out, bool colour);
 /* The allowed name nearest to `given` within a third of its length; NULL: none is near. */
 const char *mri_nearest(const char *given, const char *const *names, uint32_t count);
+/* What a code is about, one line; NULL: no such code. */
+const char *mri_diag_about(uint32_t code);
 
 #endif
