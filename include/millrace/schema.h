@@ -27,11 +27,19 @@ enum {
 /** A window end: the event time of the row is this value minus one microsecond. */
 #define MR_COLUMN_WINDOW_END 1u
 
+/** A timestamp whose integers in text and in foreign records count these units; without one of them
+ *  microseconds. Only the schema that rows are decoded with carries them: in memory a timestamp is
+ *  always in microseconds, and it is written as such. */
+#define MR_COLUMN_UNIT_S  2u
+#define MR_COLUMN_UNIT_MS 4u
+#define MR_COLUMN_UNIT_NS 8u
+#define MR_COLUMN_UNITS   (MR_COLUMN_UNIT_S | MR_COLUMN_UNIT_MS | MR_COLUMN_UNIT_NS)
+
 typedef struct mr_column_def {
     const char *name; /**< [A-Za-z_][A-Za-z0-9_]*, at most MR_NAME_MAX bytes */
     mr_type type;
     bool nullable;
-    uint32_t flags;  /**< MR_COLUMN_WINDOW_END */
+    uint32_t flags;  /**< MR_COLUMN_* */
     int32_t carried; /**< index in the step's input schema, or MR_NOT_CARRIED for a new column */
     const char *made_by; /**< step, source or topic that made it, for messages */
     mr_pos at;           /**< where that step stands in the pipeline file */
