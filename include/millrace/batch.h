@@ -9,6 +9,8 @@ enum { MR_BATCH_ROWS = 4096 };
 #define MR_TIME_NONE INT64_MIN /**< no time: a watermark not known yet, a timer not set */
 #define MR_TIME_END  INT64_MAX /**< after all time: the watermark of an input that has ended */
 
+#define MR_ORIGIN_NONE UINT32_MAX /**< no row of the batch caused it: a timer did */
+
 /** A view: not terminated, valid until the end of the batch. */
 typedef struct mr_string {
     const char *data;

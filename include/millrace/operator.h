@@ -22,9 +22,10 @@
     8u /**< makes rows of its own with mr_emit(); the key columns come first and are \
             filled by the runtime */
 #define MR_BIT_EXACT 16u /**< the same input gives the same bits on every machine */
-#define MR_CONTAINER 32u /**< holds uses of other operators (an MR_OPT_USES option); no callbacks \
-                          */
-#define MR_NESTABLE 64u  /**< may stand inside a container: one row in, one row out, f64 columns */
+#define MR_CONTAINER                                                                             \
+    32u                 /**< holds uses of other operators (an MR_OPT_USES option); no callbacks \
+                         */
+#define MR_NESTABLE 64u /**< may stand inside a container: one row in, one row out, f64 columns */
 
 typedef struct mr_ctx mr_ctx;
 typedef struct mr_infer mr_infer;
@@ -62,7 +63,10 @@ struct mr_ctx {
     uint32_t row, end;    /**< rows to do; keep `row` current while setting timers: a timer that
                                falls due inside the segment lowers `end` */
     int64_t watermark_us; /**< before in->row[row]; MR_TIME_NONE before the first */
-    int64_t final_us;     /**< event time at which the input ended, else MR_TIME_NONE */
+    const int64_t *watermarks; /**< per row of `in`: the watermark before it, so that a row is late
+                                    or not whatever the segment; NULL: watermark_us for all of them;
+                                    use mr_watermark() */
+    int64_t final_us;          /**< event time at which the input ended, else MR_TIME_NONE */
     mr_batch *const *out; /**< one per output port; of a one-to-one use: `in` with room added */
     const uint16_t *out_column; /**< column of out[0] that holds the use's i-th new column */
     uint8_t *keep;              /**< MR_SELECTS: 1 keeps the row */
@@ -76,6 +80,11 @@ struct mr_ctx {
 static inline void *mr_state(mr_ctx *ctx, uint32_t slot) {
     if (ctx->touched[slot] != ctx->generation) ctx->rt->touch(ctx, slot);
     return ctx->state + (size_t)slot * ctx->stride;
+}
+
+/** The watermark before row `row` of ctx->in. */
+static inline int64_t mr_watermark(const mr_ctx *ctx, uint32_t row) {
+    return ctx->watermarks != NULL ? ctx->watermarks[row] : ctx->watermark_us;
 }
 
 /** The value `back` non-null values before the row's own (0: its own). The row's own value must be
@@ -110,7 +119,8 @@ static inline void mr_timer(mr_ctx *ctx, uint32_t slot, uint32_t id, int64_t whe
 
 /** Appends a row whose own columns are all null and returns its number; the key columns are filled.
  *  UINT32_MAX: the batch is full, return MR_AGAIN with ctx->row at the row to call again with (a
- *  timer call always has room for one row). `origin` is that of the row or state that caused it. */
+ *  timer call always has room for one row). `origin` is that of the row that caused it, or
+ *  MR_ORIGIN_NONE for a timer: then it is that of the row or mark that moved the watermark. */
 static inline uint32_t mr_emit(mr_ctx *ctx, uint32_t port, uint32_t slot, int64_t time_us,
                                uint32_t origin) {
     return ctx->rt->emit(ctx, port, slot, time_us, origin);
@@ -237,8 +247,8 @@ typedef struct mr_family {
 } mr_family;
 
 /** Last line of operators/<stem>.c; the build lists families by file name. */
-#define MR_FAMILY(stem_, table)                                                                    \
-    extern const mr_family mr_family_##stem_;                                                      \
+#define MR_FAMILY(stem_, table)               \
+    extern const mr_family mr_family_##stem_; \
     const mr_family mr_family_##stem_ = {#stem_, table, sizeof(table) / sizeof((table)[0])}
 
 extern const mr_family *const mr_families[]; /**< NULL-terminated, made by the build */
