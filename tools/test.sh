@@ -1,0 +1,182 @@
+# shellcheck shell=bash
+# The tests, part by part, with the time of each. Sourced by ./mill.
+
+TEST_QUICK='style unit pipelines'
+TEST_FULL='style unit pipelines asan release demo kafka long'
+TEST_LONG_S=600
+
+test_help() {
+    cat <<TEXT
+usage: ./mill test [--quick] [PART..]
+
+  style       clang-format, shellcheck, Python compiles
+  unit        gcc build without warnings, all Criterion programs
+  pipelines   lint and the tests inside of every file in pipelines/
+  asan        clang build without warnings, all Criterion programs and pipelines' tests under
+              address and undefined behaviour sanitizers
+  release     the release build
+  demo        the demo on the embedded log
+  kafka       every tests/kafka/*.sh, on a real Kafka
+  long        every tests/long/*.sh
+
+Without parts: all of them; --quick: $TEST_QUICK.
+
+examples:
+  ./mill test --quick
+  ./mill test unit
+  ./mill test kafka
+TEXT
+}
+
+test_main() {
+    local parts='' quick='' part
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        --quick) quick=1 ;;
+        --help | -h) test_help && return ;;
+        -*) usage "test: unknown option '$1'; see ./mill test --help" ;;
+        *)
+            case " $TEST_FULL " in
+            *" $1 "*) parts+=" $1" ;;
+            *) usage "test: unknown part '$1'; the parts are $TEST_FULL" ;;
+            esac
+            ;;
+        esac
+        shift
+    done
+    [ -z "$quick" ] || [ -z "$parts" ] || usage "test: either --quick or parts, not both"
+    [ -n "$parts" ] || parts=${quick:+$TEST_QUICK}
+    [ -n "$parts" ] || parts=$TEST_FULL
+
+    test_began=$SECONDS
+    test_table=''
+    test_failed=''
+    # Set-up is a part too: on a new machine it is the longest one.
+    test_part setup test_setup "$parts"
+    [ -z "$test_failed" ] || test_close
+    for part in $parts; do
+        test_dispatch "$part"
+    done
+    test_close
+}
+
+test_dispatch() {
+    case "$1" in
+    style) test_part style test_style ;;
+    unit) test_part unit test_unit ;;
+    pipelines) test_part pipelines test_pipelines build/dev/millrace ;;
+    asan) test_part asan test_asan ;;
+    release) test_part release build_release ;;
+    demo) test_part demo demo_main ;;
+    kafka) test_scripts kafka ;;
+    long) test_scripts long ;;
+    esac
+}
+
+# test_part NAME COMMAND..: runs it in a shell of its own, says the time, remembers the result.
+test_part() {
+    local name=$1 began=$SECONDS status result=passed
+    shift
+    printf '\n== %s\n' "$name"
+    set +e
+    (
+        set -e
+        "$@"
+    )
+    status=$?
+    set -e
+    if [ "$status" -ne 0 ]; then
+        result="FAILED with status $status"
+        test_failed+=" $name"
+    fi
+    printf '%s: %d s, %s\n' "$name" "$((SECONDS - began))" "$result"
+    test_table+=$(printf '  %-24s %5d s  %s' "$name" "$((SECONDS - began))" "$result")$'\n'
+}
+
+test_close() {
+    printf '\n== parts\n%s' "$test_table"
+    printf '  %-24s %5d s\n' "all" "$((SECONDS - test_began))"
+    if [ -n "$test_failed" ]; then
+        printf 'FAILED:%s\n' "$test_failed"
+        exit 1
+    fi
+    printf 'all parts passed\n'
+    exit 0
+}
+
+test_setup() {
+    local packages=$PACKAGES_BUILD$PACKAGES_TEST
+    case " $1 " in *' asan '*) packages+=$PACKAGES_CLANG ;; esac
+    case " $1 " in *' kafka '* | *' long '*) packages+=$PACKAGES_KAFKA ;; esac
+    packages_ensure "./mill test" "$packages"
+}
+
+test_style() {
+    local files scripts
+    # Without git, as in an unpacked archive, everything outside of build/ counts.
+    files=$(git ls-files '*.c' '*.h' 2>/dev/null || find include operators runtime tests -name '*.[ch]')
+    scripts=$(git ls-files mill .ci/run '*.sh' 2>/dev/null || find mill .ci/run tools tests -name '*.sh')
+    # shellcheck disable=SC2086 # names in this repository hold no spaces
+    {
+        clang-format-14 --dry-run -Werror $files
+        shellcheck -x $scripts
+        PYTHONDONTWRITEBYTECODE=1 python3 - tools/*.py <<<'
+import ast, sys
+for name in sys.argv[1:]:
+    ast.parse(open(name).read(), name)
+'
+    }
+    printf '%d C files formatted, %d scripts clean\n' "$(wc -w <<<"$files")" "$(wc -w <<<"$scripts")"
+}
+
+# -V, because a program's own closing line is to be seen when it passes, too.
+test_programs() {
+    local programs
+    programs=$(ctest --test-dir "build/$1" -N -L unit | sed -n 's/^Total Tests: //p')
+    [ "${programs:-0}" -gt 0 ] || die "build/$1 has no test programs"
+    ctest --test-dir "build/$1" -L unit -V -j "$(nproc)" --timeout 300 </dev/null
+}
+
+test_unit() {
+    cmake_build dev
+    test_programs dev
+}
+
+test_pipelines() {
+    local binary=$1 file count=0
+    [ -x "$binary" ] || cmake_build "$(basename "$(dirname "$binary")")"
+    for file in pipelines/*.yaml; do
+        [ -e "$file" ] || die "there is no pipelines/*.yaml"
+        echo "$binary lint $file"
+        timeout 120 "$binary" lint "$file" </dev/null
+        echo "$binary test $file"
+        timeout 120 "$binary" test "$file" </dev/null
+        count=$((count + 1))
+    done
+    echo "$count pipeline files lint and pass their tests"
+}
+
+test_asan() {
+    export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+    if command -v llvm-symbolizer-14 >/dev/null; then
+        ASAN_SYMBOLIZER_PATH=$(command -v llvm-symbolizer-14)
+        export ASAN_SYMBOLIZER_PATH
+    fi
+    cmake_build asan
+    test_programs asan
+    test_pipelines build/asan/millrace
+}
+
+# Every script of a folder is a part of its own. It gets the release binary in MILLRACE.
+test_scripts() {
+    local script
+    for script in "tests/$1"/*.sh; do
+        [ -x "$script" ] || continue
+        test_part "$1/$(basename "$script" .sh)" test_script "$script"
+    done
+}
+
+test_script() {
+    [ -x "$RELEASE_BINARY" ] || build_release
+    MILLRACE=$RELEASE_BINARY timeout --kill-after=30 "$TEST_LONG_S" "$1" </dev/null
+}
