@@ -1,0 +1,449 @@
+/* candles.c: trades of a key become bars of equal length.
+ *
+ * candles  one row per key and window that holds a trade
+ *          window  [start, start + every), aligned to the epoch in UTC, also before 1970
+ *          open    price of the first trade by (event time, order column, arrival); close of the
+ * last high    greatest price; low: least price volume  sum of the quantities, vwap: sum of price *
+ * quantity / volume, both summed in order of arrival; vwap is null when volume is 0 out     event
+ * time of a row is window_end - 1 us; rows of a key in order of time closes  when the watermark
+ * reaches window_end + grace, and at the end of the input, where a window that ends after the input
+ * carries partial: true late    a trade whose window the watermark has closed, or its key: dropped,
+ * counted fill    windows without trades after a key's first window: none; empty (prices null);
+ * flat (prices are the last close); each with volume 0, trades 0, synthetic: true. After max_fill
+ * of them in a row the key is silent until its next trade, and the rest of that gap stays empty; so
+ * does what is left of a gap after the end of the input, should the stage run on gaps    a null
+ * price or quantity, a negative quantity, sums out of range: rejected cost    32 bytes per key and
+ * 96 per open window, at most WINDOWS_MAX of them
+ */
+#include "millrace/operator.h"
+#include <math.h>
+
+enum { WINDOWS_MAX = 4096 };
+
+enum { FILL_NONE, FILL_EMPTY, FILL_FLAT };
+
+enum { COUNT_LATE, COUNT_FILLED };
+
+enum { COLL_WINDOWS };
+
+enum {
+    OUT_START,
+    OUT_END,
+    OUT_OPEN,
+    OUT_HIGH,
+    OUT_LOW,
+    OUT_CLOSE,
+    OUT_VOLUME,
+    OUT_VWAP,
+    OUT_TRADES,
+    OUT_SYNTHETIC,
+    OUT_PARTIAL,
+    OUT_FINAL,
+    OUT_REVISION,
+    OUT_COUNT
+};
+
+#define US_MILLISECOND INT64_C(1000)
+#define US_YEAR        (INT64_C(366) * 86400 * 1000000)
+
+struct candles_options {
+    int64_t every, grace, fill, max_fill, emit, late;
+    mr_column_ref price, quantity, order;
+};
+
+struct candles_state {
+    int64_t closed_until; /* every window that ends here or before is done; from `started` on */
+    int64_t fills;        /* windows without trades since the last one with */
+    double last_close;
+    bool started; /* a window has been closed */
+};
+
+struct candles_window {
+    double open, high, low, close;
+    double volume, notional;
+    int64_t open_us, open_order, close_us, close_order;
+    int64_t trades;
+};
+
+struct candles_trade {
+    double price, quantity;
+    int64_t time_us, order;
+};
+
+static const char *const candles_fills[] = {"none", "empty", "flat", NULL};
+static const char *const candles_emits[] = {"final", NULL};
+static const char *const candles_lates[] = {"drop", NULL};
+
+#define AT(field) .name = #field, .offset = offsetof(struct candles_options, field)
+static const mr_option candles_option_rows[] = {
+    {AT(every), .type = MR_OPT_DURATION, .flags = MR_REQUIRED, .min = US_MILLISECOND,
+     .max = US_YEAR, .unit = "us", .changes = MR_CHANGES_LAYOUT,
+     .help = "Length of a window; windows are aligned to the epoch in UTC."},
+    {AT(grace), .type = MR_OPT_DURATION, .max = US_YEAR, .unit = "us",
+     .changes = MR_CHANGES_MEANING,
+     .help = "How long after its end a window stays open for trades that come out of order."},
+    {AT(fill), .type = MR_OPT_CHOICE, .fallback = "none", .choices = candles_fills,
+     .changes = MR_CHANGES_MEANING,
+     .help = "What becomes of windows without trades: no row, a row without prices, or a row whose "
+             "prices are the last close."},
+    {AT(max_fill), .type = MR_OPT_INT, .fallback_int = 1440, .min = 1, .max = 1000000,
+     .unit = "windows", .changes = MR_CHANGES_MEANING,
+     .help = "Windows without trades that are filled in a row before the key falls silent."},
+    {AT(emit), .type = MR_OPT_CHOICE, .fallback = "final", .choices = candles_emits,
+     .changes = MR_CHANGES_MEANING, .help = "When rows are made: once, as their window closes."},
+    {AT(late), .type = MR_OPT_CHOICE, .fallback = "drop", .choices = candles_lates,
+     .changes = MR_CHANGES_MEANING,
+     .help = "What becomes of trades whose window is closed: they are dropped and counted."},
+    {AT(price), .type = MR_OPT_COLUMN, .fallback = "price", .column_type = MR_F64,
+     .unit = "quote currency", .changes = MR_CHANGES_MEANING, .help = "Column with the price."},
+    {AT(quantity), .type = MR_OPT_COLUMN, .fallback = "quantity", .column_type = MR_F64,
+     .unit = "base currency", .changes = MR_CHANGES_MEANING, .help = "Column with the quantity."},
+    {AT(order), .type = MR_OPT_COLUMN, .column_type = MR_I64, .changes = MR_CHANGES_MEANING,
+     .help =
+         "Column that orders trades of the same time; trade_id when there is an int64 column of "
+         "that name."},
+    {0},
+};
+
+static const mr_field candles_fields[] = {
+    {"closed_until", MR_TIMESTAMP, offsetof(struct candles_state, closed_until)},
+    {"fills", MR_I64, offsetof(struct candles_state, fills)},
+    {"last_close", MR_F64, offsetof(struct candles_state, last_close)},
+    {"started", MR_BOOL, offsetof(struct candles_state, started)},
+    {0},
+};
+
+static const mr_field candles_window_fields[] = {
+    {"open", MR_F64, offsetof(struct candles_window, open)},
+    {"high", MR_F64, offsetof(struct candles_window, high)},
+    {"low", MR_F64, offsetof(struct candles_window, low)},
+    {"close", MR_F64, offsetof(struct candles_window, close)},
+    {"volume", MR_F64, offsetof(struct candles_window, volume)},
+    {"notional", MR_F64, offsetof(struct candles_window, notional)},
+    {"open_us", MR_TIMESTAMP, offsetof(struct candles_window, open_us)},
+    {"open_order", MR_I64, offsetof(struct candles_window, open_order)},
+    {"close_us", MR_TIMESTAMP, offsetof(struct candles_window, close_us)},
+    {"close_order", MR_I64, offsetof(struct candles_window, close_order)},
+    {"trades", MR_I64, offsetof(struct candles_window, trades)},
+    {0},
+};
+
+static int64_t candles_windows_max(const void *options) {
+    (void)options;
+    return WINDOWS_MAX;
+}
+
+static const mr_collection candles_collections[] = {
+    {"windows", MR_MAP, candles_window_fields, sizeof(struct candles_window), candles_windows_max},
+    {0},
+};
+
+static const char *const candles_counters[] = {"late", "filled", NULL};
+
+/* --- time --------------------------------------------------------------------------------------
+ */
+
+/* Start of the window of t; false: it has no start or no end that an int64 can hold. */
+static bool window_start(int64_t t, int64_t every, int64_t *start) {
+    int64_t rest = t % every;
+    if (rest < 0) rest += every;
+    int64_t end;
+    return !__builtin_sub_overflow(t, rest, start) && !__builtin_add_overflow(*start, every, &end);
+}
+
+static int64_t time_add(int64_t t, int64_t us) {
+    int64_t sum;
+    return __builtin_add_overflow(t, us, &sum) ? MR_TIME_END : sum;
+}
+
+/* Windows that end up to here are closed under watermark w; MR_TIME_NONE: not one. */
+static int64_t closed_by(const struct candles_options *o, int64_t w) {
+    int64_t t, start;
+    if (w == MR_TIME_NONE || __builtin_sub_overflow(w, o->grace, &t)) return MR_TIME_NONE;
+    return window_start(t, o->every, &start) ? start : MR_TIME_NONE;
+}
+
+static int64_t candles_promise(const void *options, int64_t watermark_us) {
+    const struct candles_options *o = options;
+    if (watermark_us == MR_TIME_NONE || watermark_us == MR_TIME_END) return watermark_us;
+    const int64_t closed = closed_by(o, watermark_us);
+    return closed == MR_TIME_NONE ? MR_TIME_NONE : time_add(closed, o->every) - 1;
+}
+
+/* --- planning ----------------------------------------------------------------------------------
+ */
+
+static mr_status candles_infer(mr_infer *in) {
+    struct candles_options *o = in->options;
+    if (o->grace / o->every > WINDOWS_MAX - 2) {
+        const char *text = in->rt->format(
+            in, "grace of %lld us holds more than %d windows of %lld us open; shorten it",
+            (long long)o->grace, WINDOWS_MAX - 2, (long long)o->every);
+        return mr_infer_fail(in, "grace", (mr_pos){0}, text);
+    }
+    const int32_t trade_id = mr_schema_find(in->in, "trade_id");
+    if (o->order.name == NULL && trade_id >= 0 && in->in->columns[trade_id].type == MR_I64) {
+        o->order.name = "trade_id";
+        o->order.index = (uint32_t)trade_id;
+        o->order.type = MR_I64;
+    }
+    const bool gaps = o->fill == FILL_EMPTY;
+    const struct {
+        const char *name;
+        mr_type type;
+        bool nullable;
+        uint32_t flags;
+    } rows[OUT_COUNT] = {
+        [OUT_START] = {"window_start", MR_TIMESTAMP, false, 0},
+        [OUT_END] = {"window_end", MR_TIMESTAMP, false, MR_COLUMN_WINDOW_END},
+        [OUT_OPEN] = {"open", MR_F64, gaps, 0},
+        [OUT_HIGH] = {"high", MR_F64, gaps, 0},
+        [OUT_LOW] = {"low", MR_F64, gaps, 0},
+        [OUT_CLOSE] = {"close", MR_F64, gaps, 0},
+        [OUT_VOLUME] = {"volume", MR_F64, false, 0},
+        [OUT_VWAP] = {"vwap", MR_F64, true, 0},
+        [OUT_TRADES] = {"trades", MR_I64, false, 0},
+        [OUT_SYNTHETIC] = {"synthetic", MR_BOOL, false, 0},
+        [OUT_PARTIAL] = {"partial", MR_BOOL, false, 0},
+        [OUT_FINAL] = {"final", MR_BOOL, false, 0},
+        [OUT_REVISION] = {"revision", MR_I64, false, 0},
+    };
+    mr_status status = MR_OK;
+    for (int i = 0; i < OUT_COUNT && status == MR_OK; i++) {
+        status = mr_infer_append(in, rows[i].name, rows[i].type, rows[i].nullable, rows[i].flags);
+    }
+    return status;
+}
+
+/* --- trades ------------------------------------------------------------------------------------
+ */
+
+static bool is_before(int64_t time_us, int64_t order, int64_t than_us, int64_t than_order) {
+    return time_us < than_us || (time_us == than_us && order < than_order);
+}
+
+/* Merges one trade; false: the sums leave the range of float64 and nothing was changed. */
+static bool window_step(struct candles_window *w, const struct candles_trade *t) {
+    const double volume = w->volume + t->quantity;
+    const double notional = w->notional + t->price * t->quantity;
+    if (!isfinite(volume) || !isfinite(notional)) return false;
+    const bool first = w->trades == 0;
+    if (first || is_before(t->time_us, t->order, w->open_us, w->open_order)) {
+        w->open = t->price;
+        w->open_us = t->time_us;
+        w->open_order = t->order;
+    }
+    if (first || !is_before(t->time_us, t->order, w->close_us, w->close_order)) {
+        w->close = t->price;
+        w->close_us = t->time_us;
+        w->close_order = t->order;
+    }
+    if (first || t->price > w->high) w->high = t->price;
+    if (first || t->price < w->low) w->low = t->price;
+    w->volume = volume;
+    w->notional = notional;
+    w->trades++;
+    return true;
+}
+
+static double cell(const mr_column *column, uint32_t row) {
+    return column->type == MR_I64 ? (double)column->i64[row] : column->f64[row];
+}
+
+/* True while the next row of the key is the window at closed_until, with trades or without. */
+static bool is_filling(const struct candles_options *o, const struct candles_state *s) {
+    return o->fill != FILL_NONE && s->started && s->fills < o->max_fill;
+}
+
+/* The next window of the key that will make a row; false: there is none. `*w` is NULL for a window
+ * without trades. After the end of the input no such window is made that would not have ended. */
+static bool window_next(const mr_ctx *ctx, uint32_t slot, const struct candles_state *s,
+                        int64_t *start, const struct candles_window **w) {
+    const struct candles_options *o = ctx->options;
+    *start = MR_TIME_NONE;
+    *w = mr_next(ctx, slot, COLL_WINDOWS, start);
+    if (is_filling(o, s) && (*w == NULL || *start > s->closed_until)) {
+        const int64_t end = time_add(s->closed_until, o->every);
+        if (ctx->final_us == MR_TIME_NONE ? end != MR_TIME_END : end <= ctx->final_us) {
+            *start = s->closed_until;
+            *w = NULL;
+            return true;
+        }
+    }
+    return *w != NULL;
+}
+
+static void timer_set(mr_ctx *ctx, uint32_t slot, const struct candles_state *s) {
+    const struct candles_options *o = ctx->options;
+    const struct candles_window *w;
+    int64_t start;
+    const bool any = window_next(ctx, slot, s, &start, &w);
+    mr_timer(ctx, slot, 0, any ? time_add(time_add(start, o->every), o->grace) : MR_TIME_NONE);
+}
+
+/* A trade opened a window. When the timer of the next empty window was not kept, since the input
+ * had ended, the windows that are past stay out: their rows would break the promise. */
+static void window_opened(mr_ctx *ctx, uint32_t slot, struct candles_state *s) {
+    const struct candles_options *o = ctx->options;
+    const int64_t closed = closed_by(o, mr_watermark(ctx, ctx->row));
+    if (is_filling(o, s) && closed != MR_TIME_NONE && s->closed_until < closed) {
+        s->fills = o->max_fill;
+    }
+    timer_set(ctx, slot, s);
+}
+
+static mr_status candles_trade(mr_ctx *ctx, uint32_t row, const struct candles_trade *t) {
+    const struct candles_options *o = ctx->options;
+    const uint32_t slot = ctx->in->slot[row];
+    int64_t start;
+    if (!window_start(t->time_us, o->every, &start)) {
+        mr_reject(ctx, row, "the event time is out of range");
+        return MR_OK;
+    }
+    struct candles_state *s = mr_state(ctx, slot);
+    const int64_t closed = closed_by(o, mr_watermark(ctx, row));
+    const bool late = closed != MR_TIME_NONE && start < closed;
+    if (late || (s->started && start < s->closed_until)) {
+        mr_count(ctx, COUNT_LATE, 1);
+        return MR_OK;
+    }
+    struct candles_window *w = mr_put(ctx, slot, COLL_WINDOWS, start);
+    if (w == NULL) return MR_ERR_LIMIT;
+    const bool opened = w->trades == 0;
+    if (!window_step(w, t)) {
+        if (opened) mr_del(ctx, slot, COLL_WINDOWS, start);
+        mr_reject(ctx, row, "the sums of the window leave the range of float64");
+        return MR_OK;
+    }
+    if (opened) window_opened(ctx, slot, s);
+    return MR_OK;
+}
+
+static mr_status candles_process(mr_ctx *ctx) {
+    const struct candles_options *o = ctx->options;
+    const mr_column *price = &ctx->in->columns[o->price.index];
+    const mr_column *quantity = &ctx->in->columns[o->quantity.index];
+    const mr_column *order = o->order.name != NULL ? &ctx->in->columns[o->order.index] : NULL;
+    for (; ctx->row < ctx->end; ctx->row++) {
+        const uint32_t row = ctx->row;
+        if (!price->valid[row] || !quantity->valid[row]) {
+            mr_reject(ctx, row, price->valid[row] ? "the quantity is null" : "the price is null");
+            continue;
+        }
+        /* A null in the order column stands before all numbers. */
+        const struct candles_trade trade = {
+            .price = cell(price, row),
+            .quantity = cell(quantity, row),
+            .time_us = ctx->in->time_us[row],
+            .order = order == NULL       ? 0
+                     : order->valid[row] ? order->i64[row]
+                                         : INT64_MIN,
+        };
+        if (trade.quantity < 0) {
+            mr_reject(ctx, row, "the quantity is negative");
+            continue;
+        }
+        const mr_status status = candles_trade(ctx, row, &trade);
+        if (status != MR_OK) return status;
+    }
+    return MR_OK;
+}
+
+/* --- windows that close ------------------------------------------------------------------------
+ */
+
+static mr_column *out_column(const mr_ctx *ctx, int i) {
+    return &ctx->out[0]->columns[ctx->out_column[i]];
+}
+
+static void set_f64(const mr_ctx *ctx, int i, uint32_t row, double value) {
+    mr_column *column = out_column(ctx, i);
+    column->valid[row] = 1;
+    column->f64[row] = value;
+}
+
+static void set_i64(const mr_ctx *ctx, int i, uint32_t row, int64_t value) {
+    mr_column *column = out_column(ctx, i);
+    column->valid[row] = 1;
+    column->i64[row] = value;
+}
+
+static void set_bool(const mr_ctx *ctx, int i, uint32_t row, bool value) {
+    mr_column *column = out_column(ctx, i);
+    column->valid[row] = 1;
+    column->b[row] = value;
+}
+
+/* Writes one row; w is NULL for a window without trades. */
+static mr_status window_emit(mr_ctx *ctx, uint32_t slot, int64_t start,
+                             const struct candles_window *w, double last_close) {
+    const struct candles_options *o = ctx->options;
+    const int64_t end = start + o->every;
+    const uint32_t row = mr_emit(ctx, 0, slot, end - 1, MR_ORIGIN_NONE);
+    if (row == UINT32_MAX) return MR_AGAIN;
+    set_i64(ctx, OUT_START, row, start);
+    set_i64(ctx, OUT_END, row, end);
+    if (w != NULL || o->fill == FILL_FLAT) {
+        set_f64(ctx, OUT_OPEN, row, w != NULL ? w->open : last_close);
+        set_f64(ctx, OUT_HIGH, row, w != NULL ? w->high : last_close);
+        set_f64(ctx, OUT_LOW, row, w != NULL ? w->low : last_close);
+        set_f64(ctx, OUT_CLOSE, row, w != NULL ? w->close : last_close);
+    }
+    set_f64(ctx, OUT_VOLUME, row, w != NULL ? w->volume : 0.0);
+    const double vwap = w != NULL && w->volume > 0 ? w->notional / w->volume : HUGE_VAL;
+    if (isfinite(vwap)) set_f64(ctx, OUT_VWAP, row, vwap);
+    set_i64(ctx, OUT_TRADES, row, w != NULL ? w->trades : 0);
+    set_bool(ctx, OUT_SYNTHETIC, row, w == NULL);
+    set_bool(ctx, OUT_PARTIAL, row, ctx->final_us != MR_TIME_NONE && end > ctx->final_us);
+    set_bool(ctx, OUT_FINAL, row, true);
+    set_i64(ctx, OUT_REVISION, row, 0);
+    return MR_OK;
+}
+
+/* Closes one window, the next of the key, and sets the timer for the one after it. */
+static mr_status candles_timer(mr_ctx *ctx, uint32_t slot, uint32_t id, int64_t when_us) {
+    (void)id;
+    const struct candles_options *o = ctx->options;
+    struct candles_state *s = mr_state(ctx, slot);
+    const struct candles_window *w;
+    int64_t start;
+    const bool any = window_next(ctx, slot, s, &start, &w);
+    if (any && time_add(time_add(start, o->every), o->grace) <= when_us) {
+        const mr_status status = window_emit(ctx, slot, start, w, s->last_close);
+        if (status != MR_OK) return status;
+        s->started = true;
+        s->closed_until = start + o->every;
+        if (w == NULL) {
+            s->fills++;
+            mr_count(ctx, COUNT_FILLED, 1);
+        } else {
+            s->fills = 0;
+            s->last_close = w->close;
+            mr_del(ctx, slot, COLL_WINDOWS, start);
+        }
+    }
+    timer_set(ctx, slot, s);
+    return MR_OK;
+}
+
+static const mr_operator operators[] = {{
+    .abi = MR_ABI,
+    .size = sizeof(mr_operator),
+    .name = "candles",
+    .summary = "Bars of equal length from the trades of a key.",
+    .reference = "Akidau et al. 2015, The Dataflow Model, PVLDB 8(12), 1792-1803",
+    .options = candles_option_rows,
+    .options_size = sizeof(struct candles_options),
+    .fields = candles_fields,
+    .state_size = sizeof(struct candles_state),
+    .state_version = 1,
+    .timers = 1,
+    .traits = MR_EMITS | MR_BIT_EXACT,
+    .collections = candles_collections,
+    .counters = candles_counters,
+    .infer = candles_infer,
+    .promise = candles_promise,
+    .process = candles_process,
+    .timer = candles_timer,
+}};
+MR_FAMILY(candles, operators);
