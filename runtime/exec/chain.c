@@ -1,0 +1,360 @@
+/* chain.c: running flows through steps. The services behind mr_ctx are in services.c. */
+#include "exec/chain_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+/* --- time -------------------------------------------------------------------------------------- */
+
+static int64_t promise(const mri_step *step, int64_t watermark_us) {
+    const mri_use *use = &step->uses[0];
+    if (watermark_us == MR_TIME_NONE || use->op->promise == NULL) return watermark_us;
+    return use->op->promise(use->options, watermark_us);
+}
+
+static void raise_to(int64_t *watermark, int64_t to) {
+    if (to > *watermark) *watermark = to;
+}
+
+int64_t mri_chain_watermark(const mri_chain_task *task, mri_edge edge, int64_t input_us) {
+    return edge.step == MRI_FROM_INPUT ? input_us : task->watermarks[edge.step];
+}
+
+void mri_chain_rewind(const mri_chain *chain, mri_chain_task *task, int64_t watermark_us) {
+    for (uint32_t i = 0; i < chain->stage->step_count; i++) {
+        const mri_step *step = &chain->stage->steps[i];
+        task->watermarks[i] =
+            promise(step, mri_chain_watermark(task, step->from, watermark_us));
+    }
+}
+
+/* --- handing on -------------------------------------------------------------------------------- */
+
+static bool same_edge(mri_edge a, mri_edge b) {
+    return a.step == b.step && a.port == b.port;
+}
+
+static bool edge_has_consumer(const mri_stage *stage, mri_edge edge) {
+    for (uint32_t i = 0; i < stage->output_count; i++) {
+        if (same_edge(stage->outputs[i].from, edge)) return true;
+    }
+    for (uint32_t i = 0; i < stage->sink_count; i++) {
+        if (same_edge(stage->sinks[i].from, edge)) return true;
+    }
+    return false;
+}
+
+static mr_status step_run(mri_chain *chain, uint32_t index, const mri_flow *flow);
+
+/* To outputs and sinks first, then to the steps that read this edge. */
+static mr_status hand_on(mri_chain *chain, mri_edge edge, const mri_flow *flow) {
+    mr_status status = MR_OK;
+    if (edge_has_consumer(chain->stage, edge)) {
+        status = chain->task->consume(chain->task->arg, edge, flow, chain->err);
+    }
+    for (uint32_t i = 0; status == MR_OK && i < chain->stage->step_count; i++) {
+        if (same_edge(chain->stage->steps[i].from, edge)) status = step_run(chain, i, flow);
+    }
+    return status;
+}
+
+/* --- columns ----------------------------------------------------------------------------------- */
+
+static size_t cell_bytes(mr_type type) {
+    switch (type) {
+    case MR_BOOL:
+        return sizeof(uint8_t);
+    case MR_STRING:
+    case MR_BYTES:
+        return sizeof(mr_string);
+    default:
+        return sizeof(int64_t);
+    }
+}
+
+void mri_column_open(mr_arena *arena, mr_column *column, mr_type type) {
+    column->type = type;
+    column->valid = mri_alloc(arena, MR_BATCH_ROWS);
+    column->data = mri_alloc_array(arena, MR_BATCH_ROWS, cell_bytes(type));
+}
+
+/* The step's output as a view: carried columns are the input's own, new ones the step's. */
+static void view_columns(struct run *run, const mri_flow *flow) {
+    const mr_schema *out = run->step->out;
+    for (uint32_t i = 0; i < out->count; i++) {
+        const int32_t carried = out->columns[i].carried;
+        run->columns[i] = carried >= 0 ? flow->batch.columns[carried] : run->own[i];
+    }
+    run->out = *flow;
+    run->out.batch.columns = run->columns;
+    run->out.batch.column_count = out->count;
+}
+
+static void gather_column(const mr_column *from, mr_column *to, const uint32_t *rows,
+                          uint32_t count) {
+    const size_t bytes = cell_bytes(from->type);
+    for (uint32_t i = 0; i < count; i++) {
+        to->valid[i] = from->valid[rows[i]];
+        memcpy((char *)to->data + i * bytes, (const char *)from->data + rows[i] * bytes, bytes);
+    }
+}
+
+/* Leaves only the rows that `keep` marks; they move into the step's own columns. */
+static void compact(struct run *run) {
+    struct gather *g = run->gather;
+    mri_flow *flow = &run->out;
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < flow->batch.rows; row++) {
+        g->rows[count] = row;
+        count += run->keep[row] != 0;
+    }
+    if (count == flow->batch.rows) return;
+    for (uint32_t i = 0; i < run->step->out->count; i++) {
+        gather_column(&run->columns[i], &g->columns[i], g->rows, count);
+        run->columns[i] = g->columns[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t row = g->rows[i];
+        g->slot[i] = flow->batch.slot[row];
+        g->time_us[i] = flow->batch.time_us[row];
+        g->origin[i] = flow->batch.origin[row];
+        g->watermark[i] = flow->watermark[row];
+    }
+    flow->batch.slot = g->slot;
+    flow->batch.time_us = g->time_us;
+    flow->batch.origin = g->origin;
+    flow->watermark = g->watermark;
+    flow->batch.rows = count;
+}
+
+/* --- rows -------------------------------------------------------------------------------------- */
+
+static mr_status emitted(mri_chain *chain, struct run *run) {
+    run->out.watermark_end = chain->task->watermarks[run->step->index];
+    run->out.final_us = MR_TIME_NONE;
+    const mr_status status =
+        hand_on(chain, (mri_edge){.step = (int32_t)run->step->index}, &run->out);
+    run->out.batch.rows = 0;
+    return status;
+}
+
+/* Fires what is due up to `until`, each timer at its own time: a watermark that jumps gives what one
+ * that crawls would have given. */
+static mr_status fire(mri_chain *chain, struct run *run, int64_t until, int64_t final_us) {
+    const uint32_t index = run->step->index;
+    mri_store *store = &chain->task->store;
+    int64_t *watermark = &chain->task->watermarks[index];
+    const mri_use *use = &run->step->uses[0];
+    mr_ctx *ctx = &run->ctx[0];
+    if (until == MR_TIME_NONE) return MR_OK;
+    for (int64_t due = mri_store_due(store, index); due <= until && due != MR_TIME_END;
+         due = mri_store_due(store, index)) {
+        raise_to(watermark, promise(run->step, due - 1));
+        if (run->emits && run->out.batch.rows == MR_BATCH_ROWS) {
+            const mr_status status = emitted(chain, run);
+            if (status != MR_OK) return status;
+        }
+        const mri_timer timer = mri_store_take_timer(store, index);
+        ctx->watermark_us = due;
+        ctx->final_us = final_us;
+        ctx->row = ctx->end = 0;
+        const mr_status status = use->op->timer(ctx, timer.slot, timer.id, timer.when_us);
+        if (status != MR_OK) return status;
+    }
+    return MR_OK;
+}
+
+/* First row behind `row` whose watermark has reached `when`. */
+uint32_t mri_row_reaching(const mri_flow *flow, uint32_t row, int64_t when) {
+    uint32_t low = row + 1, high = flow->batch.rows;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (flow->watermark[middle] >= when) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+/* A slot may gain only so many values before the ring turns over what its users still read. */
+static uint32_t history_end(struct run *run, const mr_batch *batch, uint32_t row, uint32_t end) {
+    run->segment++;
+    for (uint32_t i = row; i < end; i++) {
+        struct slot_use *use = &run->slot_uses[batch->slot[i]];
+        if (use->segment != run->segment) *use = (struct slot_use){.segment = run->segment};
+        if (use->rows == run->rows_per_slot) return i;
+        use->rows++;
+    }
+    return end;
+}
+
+static void feed_history(mri_chain *chain, struct run *run, uint32_t history, uint32_t row,
+                         uint32_t end) {
+    const mri_history_plan *plan = &run->step->histories[history];
+    const mr_column *column = &run->columns[plan->column];
+    const uint32_t *slot = run->out.batch.slot;
+    uint32_t *seq = run->seq[history];
+    for (uint32_t i = row; i < end; i++) {
+        if (!column->valid[i]) continue;
+        const double value =
+            column->type == MR_F64 ? column->f64[i] : (double)column->i64[i];
+        seq[i] = mri_store_push(&chain->task->store, run->step->index, history, slot[i], value);
+    }
+}
+
+static mr_status uses_process(mri_chain *chain, struct run *run, uint32_t row, uint32_t *end) {
+    const mri_step *step = run->step;
+    for (uint32_t i = 0; i < step->use_count; i++) {
+        const mri_use *use = &step->uses[i];
+        mr_ctx *ctx = &run->ctx[i];
+        for (uint32_t h = 0; h < step->history_count; h++) {
+            if (step->histories[h].before == i) feed_history(chain, run, h, row, *end);
+        }
+        ctx->row = row;
+        ctx->end = *end;
+        ctx->watermark_us = run->flow->watermark[row];
+        ctx->final_us = MR_TIME_NONE;
+        mr_status status = use->op->process(ctx);
+        while (status == MR_AGAIN) {
+            status = emitted(chain, run);
+            if (status == MR_OK) status = use->op->process(ctx);
+        }
+        if (status != MR_OK) return status;
+        if (step->timers > 0) *end = ctx->end;
+    }
+    return MR_OK;
+}
+
+static mr_status segments(mri_chain *chain, struct run *run) {
+    const mri_flow *flow = run->flow;
+    const mri_step *step = run->step;
+    mri_store *store = &chain->task->store;
+    for (uint32_t row = 0; row < flow->batch.rows;) {
+        uint32_t end = flow->batch.rows;
+        if (step->timers > 0) {
+            const mr_status status = fire(chain, run, flow->watermark[row], MR_TIME_NONE);
+            if (status != MR_OK) return status;
+            const int64_t due = mri_store_due(store, step->index);
+            if (due != MR_TIME_END) end = mri_row_reaching(flow, row, due);
+        }
+        if (run->emits) {
+            raise_to(&chain->task->watermarks[step->index], promise(step, flow->watermark[row]));
+        }
+        if (step->history_count > 0) end = history_end(run, &flow->batch, row, end);
+        const mr_status status = uses_process(chain, run, row, &end);
+        if (status != MR_OK) return status;
+        row = end;
+    }
+    return MR_OK;
+}
+
+static void contexts_begin(mri_chain *chain, struct run *run) {
+    mri_store *store = &chain->task->store;
+    const uint32_t index = run->step->index;
+    for (uint32_t i = 0; i < run->step->use_count; i++) {
+        mr_ctx *ctx = &run->ctx[i];
+        ctx->state = mri_store_state(store, index) + run->step->uses[i].state_offset;
+        ctx->stride = store->steps[index].stride;
+        ctx->touched = (uint32_t *)(void *)store->steps[index].touched.data;
+        ctx->generation = store->generation;
+        ctx->error = chain->err;
+        for (uint32_t h = 0; h < MR_HISTORIES_MAX; h++) {
+            if (run->past_ring[i][h] < 0) continue;
+            const mri_ring *ring = &store->steps[index].rings[run->past_ring[i][h]];
+            ctx->past[h] = (mr_past_view){
+                .items = (const double *)(const void *)ring->items.data,
+                .stride = ring->capacity,
+                .mask = ring->capacity - 1,
+                .seq = run->seq[run->past_ring[i][h]],
+            };
+        }
+    }
+}
+
+static mr_status step_emit(mri_chain *chain, struct run *run, const mri_flow *flow) {
+    int64_t *watermark = &chain->task->watermarks[run->step->index];
+    run->out = (mri_flow){.watermark = run->emitted_watermark, .origin_count = flow->origin_count,
+                          .final_us = MR_TIME_NONE};
+    run->out.batch = (mr_batch){
+        .capacity = MR_BATCH_ROWS, .column_count = run->step->out->count, .columns = run->own,
+        .slot = run->gather->slot, .time_us = run->gather->time_us,
+        .origin = run->gather->origin, .origins = flow->batch.origins};
+    mr_status status = segments(chain, run);
+    if (status == MR_OK) status = fire(chain, run, flow->watermark_end, MR_TIME_NONE);
+    if (status != MR_OK) return status;
+    raise_to(watermark, promise(run->step, flow->watermark_end));
+    if (flow->final_us != MR_TIME_NONE) {
+        status = fire(chain, run, MR_TIME_END, flow->final_us);
+        if (status != MR_OK) return status;
+    }
+    run->out.watermark_end = *watermark;
+    run->out.final_us = flow->final_us;
+    return hand_on(chain, (mri_edge){.step = (int32_t)run->step->index}, &run->out);
+}
+
+static mr_status step_keep_rows(mri_chain *chain, struct run *run, const mri_flow *flow) {
+    const mri_step *step = run->step;
+    view_columns(run, flow);
+    const uint32_t rows = flow->batch.rows;
+    for (uint32_t i = 0; i < step->out->count; i++) {
+        if (step->out->columns[i].carried < 0) memset(run->own[i].valid, 0, rows);
+    }
+    run->rejects = 0;
+    memset(run->keep, (step->traits & MR_SELECTS) ? 0 : 1, rows);
+    if (!(step->traits & MR_PROJECTS)) {
+        mr_status status = segments(chain, run);
+        if (status == MR_OK && step->timers > 0) {
+            status = fire(chain, run, flow->watermark_end, MR_TIME_NONE);
+        }
+        if (status == MR_OK && step->timers > 0 && flow->final_us != MR_TIME_NONE) {
+            status = fire(chain, run, MR_TIME_END, flow->final_us);
+        }
+        if (status != MR_OK) return status;
+    }
+    if (run->rejects > 0 || (step->traits & MR_SELECTS)) compact(run);
+    raise_to(&chain->task->watermarks[step->index], flow->watermark_end);
+    return hand_on(chain, (mri_edge){.step = (int32_t)step->index}, &run->out);
+}
+
+/* An error says in which step it happened. */
+static mr_status step_failed(mri_chain *chain, const struct run *run, mr_status status) {
+    mr_error *err = chain->err;
+    if (chain->failed || err == NULL) return status;
+    chain->failed = true;
+    if (err->status != status) {
+        return mr_fail(err, status, NULL, "step '%s': %s", run->step->id,
+                       mri_status_text(status));
+    }
+    (void)mr_fail_in(err, "step '%s'", run->step->id);
+    return status;
+}
+
+static mr_status step_run(mri_chain *chain, uint32_t index, const mri_flow *flow) {
+    struct run *run = &chain->runs[index];
+    run->flow = flow;
+    for (uint32_t i = 0; i < run->step->use_count; i++) {
+        run->ctx[i].in = run->step->traits & MR_EMITS ? &flow->batch : &run->out.batch;
+    }
+    contexts_begin(chain, run);
+    const mr_status status =
+        run->emits ? step_emit(chain, run, flow) : step_keep_rows(chain, run, flow);
+    return status == MR_OK ? MR_OK : step_failed(chain, run, status);
+}
+
+mr_status mri_chain_run(mri_chain *chain, mri_chain_task *task, const mri_flow *flow,
+                        mr_error *err) {
+    chain->task = task;
+    chain->err = err;
+    chain->failed = false;
+    mri_arena_reset(chain->scratch);
+    const mr_status status = hand_on(chain, (mri_edge){.step = MRI_FROM_INPUT}, flow);
+    if (status == MR_OK && flow->final_us != MR_TIME_NONE) {
+        mri_chain_rewind(chain, task, flow->watermark_end);
+    }
+    return status;
+}

@@ -1,0 +1,133 @@
+/* keymap.c: open addressing with linear probing over slot numbers. */
+#include "state/keymap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+enum { TABLE_FIRST = 256, BLOCK_BYTES = 64 * 1024 };
+
+static mri_key_entry *entry_at(const mri_keymap *map, uint32_t slot) {
+    return (mri_key_entry *)(void *)map->entries.data + slot;
+}
+
+/* Only inside this process, so its values may change with any version. */
+static uint32_t key_hash(const char *data, size_t size) {
+    uint64_t hash = 0x9e3779b97f4a7c15u ^ size;
+    while (size >= 8) {
+        uint64_t word = 0;
+        memcpy(&word, data, 8);
+        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+        hash ^= hash >> 32;
+        data += 8;
+        size -= 8;
+    }
+    uint64_t rest = 0;
+    if (size > 0) memcpy(&rest, data, size);
+    hash = (hash ^ rest) * 0xc4ceb9fe1a85ec53u;
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err) {
+    *map = (mri_keymap){.max = max, .table_size = TABLE_FIRST};
+    map->table = mri_calloc(TABLE_FIRST, sizeof *map->table);
+    return mri_region_open(&map->entries, max, sizeof(mri_key_entry), err);
+}
+
+static void table_insert(const mri_keymap *map, uint32_t slot) {
+    const uint32_t mask = map->table_size - 1;
+    uint32_t at = entry_at(map, slot)->hash & mask;
+    while (map->table[at] != 0) {
+        at = (at + 1) & mask;
+    }
+    map->table[at] = slot + 1;
+}
+
+static void table_rebuild(mri_keymap *map, uint32_t size) {
+    if (size != map->table_size) {
+        free(map->table);
+        map->table = mri_calloc(size, sizeof *map->table);
+        map->table_size = size;
+    } else {
+        memset(map->table, 0, size * sizeof *map->table);
+    }
+    for (uint32_t slot = 0; slot < map->count; slot++) {
+        table_insert(map, slot);
+    }
+}
+
+static const char *key_copy(mri_keymap *map, const char *data, size_t size) {
+    if (size > map->block_left) {
+        map->blocks = mri_realloc(map->blocks, map->block_count + 1, sizeof *map->blocks);
+        map->block = mri_malloc(BLOCK_BYTES);
+        map->block_left = BLOCK_BYTES;
+        map->blocks[map->block_count++] = map->block;
+    }
+    char *copy = map->block;
+    if (size > 0) memcpy(copy, data, size);
+    map->block += size;
+    map->block_left -= size;
+    return copy;
+}
+
+mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32_t *slot,
+                          mr_error *err) {
+    const uint32_t hash = key_hash(data, size), mask = map->table_size - 1;
+    for (uint32_t at = hash & mask; map->table[at] != 0; at = (at + 1) & mask) {
+        const mri_key_entry *entry = entry_at(map, map->table[at] - 1);
+        if (entry->hash == hash && entry->size == size && memcmp(entry->data, data, size) == 0) {
+            *slot = map->table[at] - 1;
+            return MR_OK;
+        }
+    }
+    if (map->count == map->max) {
+        return mr_fail(err, MR_ERR_LIMIT, NULL,
+                       "more than %u keys in one task; raise keys.max or "
+                       "use more partitions",
+                       map->max);
+    }
+    if (size > MRI_KEY_BYTES_MAX) {
+        return mr_fail(err, MR_ERR_LIMIT, NULL, "a key of %zu bytes; at most %d are allowed", size,
+                       MRI_KEY_BYTES_MAX);
+    }
+    *slot = map->count++;
+    *entry_at(map, *slot) =
+        (mri_key_entry){.data = key_copy(map, data, size), .size = (uint32_t)size, .hash = hash};
+    if (map->count * 2 > map->table_size) {
+        table_rebuild(map, map->table_size * 2);
+    } else {
+        table_insert(map, *slot);
+    }
+    return MR_OK;
+}
+
+mr_string mri_keymap_key(const mri_keymap *map, uint32_t slot) {
+    const mri_key_entry *entry = entry_at(map, slot);
+    return (mr_string){.data = entry->data, .size = entry->size};
+}
+
+void mri_keymap_shrink(mri_keymap *map, uint32_t count) {
+    if (count >= map->count) return;
+    map->count = count;
+    table_rebuild(map, map->table_size);
+}
+
+int mri_keymap_compare(const mri_keymap *map, uint32_t a, uint32_t b) {
+    const mri_key_entry *x = entry_at(map, a), *y = entry_at(map, b);
+    const size_t shared = x->size < y->size ? x->size : y->size;
+    const int order = shared > 0 ? memcmp(x->data, y->data, shared) : 0;
+    if (order != 0) return order;
+    return x->size < y->size ? -1 : x->size > y->size;
+}
+
+void mri_keymap_close(mri_keymap *map) {
+    for (uint32_t i = 0; i < map->block_count; i++) {
+        free(map->blocks[i]);
+    }
+    free(map->blocks);
+    free(map->table);
+    mri_region_close(&map->entries);
+    *map = (mri_keymap){0};
+}

@@ -1,0 +1,39 @@
+/* keymap.h: the keys of a task and their dense numbers, the slots. */
+#ifndef MRI_KEYMAP_H
+#define MRI_KEYMAP_H
+
+#include "millrace/batch.h"
+#include "state/region.h"
+
+/* Slots count from 0 in order of first sight. Key bytes are copied and never move. */
+typedef struct mri_keymap {
+    uint32_t *table; /* slot + 1; 0: free; a power of two */
+    uint32_t table_size;
+    mri_region entries; /* struct mri_key_entry per slot */
+    uint32_t count, max;
+    char *block; /* where the next key's bytes go */
+    size_t block_left;
+    char **blocks;
+    uint32_t block_count;
+} mri_keymap;
+
+typedef struct mri_key_entry {
+    const char *data;
+    uint32_t size;
+    uint32_t hash;
+} mri_key_entry;
+
+enum { MRI_KEY_BYTES_MAX = 4096 };
+
+mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err);
+/* Finds or adds. MR_ERR_LIMIT: keys.max reached, or a key longer than MRI_KEY_BYTES_MAX. */
+mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32_t *slot,
+                          mr_error *err);
+mr_string mri_keymap_key(const mri_keymap *map, uint32_t slot);
+/* Forgets the newest keys, down to `count`: an abort. Their bytes stay until the map closes. */
+void mri_keymap_shrink(mri_keymap *map, uint32_t count);
+/* Bytewise order of two keys, shorter first when one begins the other. */
+int mri_keymap_compare(const mri_keymap *map, uint32_t a, uint32_t b);
+void mri_keymap_close(mri_keymap *map);
+
+#endif

@@ -1,0 +1,406 @@
+/* saved.c: the saved form of keyed state. */
+#include "state/saved.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values are written as they stand");
+
+enum {
+    BLOCK_FORMAT = 1,
+    SEGMENT = 64, /* values of a history in one record; at most the slack of a ring */
+};
+
+/* Segments of a history that are kept: its reach, plus the one being filled. */
+static uint32_t segments_of(uint32_t bars) {
+    return (bars + SEGMENT - 1) / SEGMENT + 1;
+}
+
+static uint32_t name_hash(const char *name) {
+    const uint64_t hash = mri_fnv64(MRI_FNV64, name, strlen(name));
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+/* --- fields ------------------------------------------------------------------------------------
+ */
+
+size_t mri_saved_fields_bytes(const mr_field *fields) {
+    size_t bytes = 0;
+    for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
+        bytes += f->type == MR_BOOL ? 1 : 8;
+    }
+    return bytes;
+}
+
+static void fields_write(const mr_field *fields, const char *from, mri_text *out) {
+    for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
+        mri_text_add(out, from + f->offset, f->type == MR_BOOL ? 1 : 8);
+    }
+}
+
+static void fields_read(const mr_field *fields, const char *bytes, char *to) {
+    for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
+        const size_t size = f->type == MR_BOOL ? 1 : 8;
+        memcpy(to + f->offset, bytes, size);
+        bytes += size;
+    }
+}
+
+/* --- a reader that cannot run over ---------------------------------------------------------------
+ */
+
+struct reader {
+    const char *at;
+    size_t left;
+    bool broken;
+};
+
+static const char *read_bytes(struct reader *r, size_t size) {
+    if (r->left < size) {
+        r->broken = true;
+        r->left = 0;
+        return NULL;
+    }
+    const char *bytes = r->at;
+    r->at += size;
+    r->left -= size;
+    return bytes;
+}
+
+static uint64_t read_number(struct reader *r, size_t size) {
+    uint64_t value = 0;
+    const char *bytes = read_bytes(r, size);
+    if (bytes != NULL) memcpy(&value, bytes, size);
+    return value;
+}
+
+static uint64_t read_big(struct reader *r, size_t size) {
+    uint64_t value = 0;
+    const char *bytes = read_bytes(r, size);
+    for (size_t i = 0; bytes != NULL && i < size; i++) {
+        value = value << 8 | (uint8_t)bytes[i];
+    }
+    return value;
+}
+
+static const char *read_name(struct reader *r) {
+    const char *end = r->left > 0 ? memchr(r->at, '\0', r->left) : NULL;
+    if (end == NULL) {
+        r->broken = true;
+        return "";
+    }
+    return read_bytes(r, (size_t)(end - r->at) + 1);
+}
+
+static void add_big(mri_text *text, uint64_t value, size_t size) {
+    char bytes[8];
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (char)(value >> (8 * (size - 1 - i)));
+    }
+    mri_text_add(text, bytes, size);
+}
+
+static void add_number(mri_text *text, uint64_t value, size_t size) {
+    mri_text_add(text, &value, size);
+}
+
+/* --- sealing -----------------------------------------------------------------------------------
+ */
+
+struct seal {
+    const mri_store *store;
+    mri_saved_put *put;
+    void *arg;
+    mri_text key, value;
+    mr_error *err;
+};
+
+static void key_begin(struct seal *seal, char kind, uint32_t step, const char *part) {
+    mri_text_clear(&seal->key);
+    mri_text_add(&seal->key, &kind, 1);
+    const char *id = seal->store->steps[step].layout->id;
+    mri_text_add(&seal->key, id, strlen(id) + 1);
+    if (part != NULL) mri_text_add(&seal->key, part, strlen(part) + 1);
+}
+
+static mr_status key_put(struct seal *seal, uint32_t slot, bool deleted) {
+    const mr_string key = mri_keymap_key(&seal->store->keys, slot);
+    mri_text_add(&seal->key, key.data, key.size);
+    return seal->put(seal->arg, seal->key.data, seal->key.size, deleted ? NULL : seal->value.data,
+                     deleted ? 0 : seal->value.size, seal->err);
+}
+
+static void block_value(const mri_store *store, uint32_t step, uint32_t slot, mri_text *out) {
+    const mri_step_state *s = &store->steps[step];
+    const mri_layout *layout = s->layout;
+    mri_text_clear(out);
+    add_number(out, BLOCK_FORMAT, 1);
+    add_number(out, layout->timers, 1);
+    mri_text_add(out, mri_store_timers(store, step, slot), layout->timers * sizeof(int64_t));
+    add_number(out, layout->history_count, 2);
+    for (uint32_t i = 0; i < layout->history_count; i++) {
+        add_number(out, name_hash(layout->histories[i].name), 4);
+        add_number(out, mri_store_history_seq(store, step, slot)[i], 4);
+    }
+    const char *structs = mri_store_state(store, step) + (size_t)slot * s->stride;
+    for (uint32_t i = 0; i < layout->use_count; i++) {
+        const mri_layout_use *use = &layout->uses[i];
+        if (use->op->fields == NULL) continue;
+        add_number(out, name_hash(use->name), 4);
+        add_number(out, use->op->state_version, 2);
+        add_number(out, mri_saved_fields_bytes(use->op->fields), 2);
+        fields_write(use->op->fields, structs + use->offset, out);
+    }
+}
+
+static mr_status segment_put(struct seal *seal, uint32_t step, uint32_t history, uint32_t slot,
+                             uint32_t segment, uint32_t end) {
+    const mri_ring *ring = &seal->store->steps[step].rings[history];
+    const double *items =
+        (const double *)(const void *)ring->items.data + (size_t)slot * ring->capacity;
+    const uint32_t first = segment * SEGMENT;
+    const uint32_t count = end - first < SEGMENT ? end - first : SEGMENT;
+    key_begin(seal, 'h', step, seal->store->steps[step].layout->histories[history].name);
+    add_big(&seal->key, segment % segments_of(ring->bars), 4);
+    mri_text_clear(&seal->value);
+    add_number(&seal->value, first, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        mri_text_add(&seal->value, &items[(first + i) & (ring->capacity - 1)], sizeof(double));
+    }
+    return key_put(seal, slot, false);
+}
+
+/* The positions before the transaction stand in the image, those after it in the block. */
+static mr_status histories_put(struct seal *seal, const mri_note *note) {
+    const mri_layout *layout = seal->store->steps[note->step].layout;
+    const uint32_t *now = mri_store_history_seq(seal->store, note->step, note->slot);
+    const char *before = (const char *)(note + 1) + layout->timers * sizeof(int64_t);
+    for (uint32_t i = 0; i < layout->history_count; i++) {
+        uint32_t old = 0;
+        memcpy(&old, before + i * sizeof old, sizeof old);
+        if (now[i] == old) continue;
+        const uint32_t kept = segments_of(layout->histories[i].bars);
+        const uint32_t last = (now[i] - 1) / SEGMENT;
+        uint32_t segment = old / SEGMENT;
+        if (last - segment >= kept) segment = last - kept + 1;
+        for (; segment <= last; segment++) {
+            const mr_status status = segment_put(seal, note->step, i, note->slot, segment, now[i]);
+            if (status != MR_OK) return status;
+        }
+    }
+    return MR_OK;
+}
+
+static mr_status block_put(struct seal *seal, const mri_note *note) {
+    const mri_layout *layout = seal->store->steps[note->step].layout;
+    key_begin(seal, 'b', note->step, NULL);
+    block_value(seal->store, note->step, note->slot, &seal->value);
+    const mr_status status = key_put(seal, note->slot, false);
+    if (status != MR_OK || layout->history_count == 0) return status;
+    return histories_put(seal, note);
+}
+
+static mr_status item_put(struct seal *seal, const mri_note *note) {
+    const mri_layout_collection *coll =
+        &seal->store->steps[note->step].layout->collections[note->part];
+    int64_t subkey = note->subkey;
+    const char *item = mri_store_next(seal->store, note->step, note->part, note->slot, &subkey);
+    const bool gone = item == NULL || subkey != note->subkey;
+    key_begin(seal, 'm', note->step, coll->name);
+    add_big(&seal->key, (uint64_t)note->subkey ^ (uint64_t)INT64_MIN, 8);
+    mri_text_clear(&seal->value);
+    if (!gone) {
+        add_number(&seal->value, coll->descriptor->item == NULL ? 0 : 1, 1);
+        fields_write(coll->descriptor->item, item, &seal->value);
+    }
+    return key_put(seal, note->slot, gone);
+}
+
+mr_status mri_saved_seal(const mri_store *store, mri_saved_put *put, void *arg, mr_error *err) {
+    struct seal seal = {.store = store, .put = put, .arg = arg, .err = err};
+    mr_status status = MR_OK;
+    size_t at = 0;
+    for (const mri_note *note = mri_store_note(store, &at); status == MR_OK && note != NULL;
+         note = mri_store_note(store, &at)) {
+        if (note->kind == NOTE_BLOCK) {
+            status = block_put(&seal, note);
+        } else if (note->kind != NOTE_RING) { /* rings are written with their block */
+            status = item_put(&seal, note);
+        }
+    }
+    mri_text_free(&seal.key);
+    mri_text_free(&seal.value);
+    return status;
+}
+
+/* --- restoring ---------------------------------------------------------------------------------
+ */
+
+static int32_t find_step(const mri_store *store, const char *id) {
+    for (uint32_t i = 0; i < store->step_count; i++) {
+        if (strcmp(store->steps[i].layout->id, id) == 0) return (int32_t)i;
+    }
+    return -1;
+}
+
+static mr_status unreadable(mr_error *err, const char *what, const char *id) {
+    return mr_fail(err, MR_ERR_STATE, NULL,
+                   "saved state of step '%s' cannot be read: %s; it was written by something else "
+                   "or is damaged",
+                   id, what);
+}
+
+static mr_status use_restore(char *to, const mri_layout_use *use, uint16_t version,
+                             const char *bytes, size_t size, mr_error *err) {
+    if (version == use->op->state_version) {
+        if (size != mri_saved_fields_bytes(use->op->fields)) {
+            return unreadable(err, "a struct of another size", use->name);
+        }
+        fields_read(use->op->fields, bytes, to);
+        return MR_OK;
+    }
+    if (use->op->migrate == NULL) {
+        return mr_fail(err, MR_ERR_STATE, NULL,
+                       "saved state of '%s' has version %u of operator %s, this program reads "
+                       "version %u; use the program that wrote it, or give the step another id",
+                       use->name, version, use->op->name, use->op->state_version);
+    }
+    return use->op->migrate(to, bytes, version, err);
+}
+
+static mr_status block_uses(mri_store *store, uint32_t step, uint32_t slot, struct reader *r,
+                            mr_error *err) {
+    const mri_step_state *s = &store->steps[step];
+    char *structs = mri_store_state(store, step) + (size_t)slot * s->stride;
+    while (r->left > 0) {
+        const uint32_t name = (uint32_t)read_number(r, 4);
+        const uint16_t version = (uint16_t)read_number(r, 2);
+        const size_t size = read_number(r, 2);
+        const char *bytes = read_bytes(r, size);
+        if (bytes == NULL) return unreadable(err, "it ends early", s->layout->id);
+        for (uint32_t i = 0; i < s->layout->use_count; i++) {
+            const mri_layout_use *use = &s->layout->uses[i];
+            if (use->op->fields == NULL || name_hash(use->name) != name) continue;
+            const mr_status status =
+                use_restore(structs + use->offset, use, version, bytes, size, err);
+            if (status != MR_OK) return status;
+        }
+    }
+    return MR_OK;
+}
+
+static mr_status block_restore(mri_store *store, uint32_t step, uint32_t slot, struct reader *r,
+                               mr_error *err) {
+    const mri_layout *layout = store->steps[step].layout;
+    if (read_number(r, 1) != BLOCK_FORMAT) return unreadable(err, "unknown format", layout->id);
+    const uint64_t timers = read_number(r, 1);
+    for (uint64_t i = 0; i < timers; i++) {
+        const int64_t when = (int64_t)read_number(r, 8);
+        if (i < layout->timers) mri_store_timers(store, step, slot)[i] = when;
+    }
+    const uint64_t histories = read_number(r, 2);
+    for (uint64_t i = 0; i < histories && !r->broken; i++) {
+        const uint32_t name = (uint32_t)read_number(r, 4), seq = (uint32_t)read_number(r, 4);
+        for (uint32_t k = 0; k < layout->history_count; k++) {
+            if (name_hash(layout->histories[k].name) == name) {
+                mri_store_history_seq(store, step, slot)[k] = seq;
+            }
+        }
+    }
+    if (r->broken) return unreadable(err, "it ends early", layout->id);
+    return block_uses(store, step, slot, r, err);
+}
+
+static mr_status segment_restore(mri_store *store, uint32_t step, uint32_t history, uint32_t slot,
+                                 struct reader *r, mr_error *err) {
+    const mri_ring *ring = &store->steps[step].rings[history];
+    double *items = (double *)(void *)ring->items.data + (size_t)slot * ring->capacity;
+    const uint32_t first = (uint32_t)read_number(r, 4);
+    if (r->broken || r->left % sizeof(double) != 0 || r->left / sizeof(double) > SEGMENT) {
+        return unreadable(err, "a segment of odd size", store->steps[step].layout->id);
+    }
+    for (uint32_t i = 0; r->left > 0; i++) {
+        memcpy(&items[(first + i) & (ring->capacity - 1)], read_bytes(r, sizeof(double)),
+               sizeof(double));
+    }
+    return MR_OK;
+}
+
+static mr_status item_restore(mri_store *store, uint32_t step, uint32_t coll, uint32_t slot,
+                              int64_t subkey, struct reader *r, mr_error *err) {
+    const mri_layout *layout = store->steps[step].layout;
+    const mr_field *fields = layout->collections[coll].descriptor->item;
+    (void)read_number(r, 1);
+    if (r->broken || r->left != mri_saved_fields_bytes(fields)) {
+        return unreadable(err, "a map item of another size", layout->id);
+    }
+    char *item = mri_store_put(store, step, coll, slot, subkey);
+    if (item == NULL) {
+        return mr_fail(err, MR_ERR_STATE, NULL,
+                       "saved state of step '%s' has more than %lld items of '%s' for one key",
+                       layout->id, (long long)layout->collections[coll].max,
+                       layout->collections[coll].name);
+    }
+    fields_read(fields, r->at, item);
+    return MR_OK;
+}
+
+/* Index of the history or collection a record names, or -1: it belongs to nothing any more. */
+static int32_t find_part(const mri_layout *layout, char kind, const char *part) {
+    const uint32_t count = kind == 'h' ? layout->history_count : layout->collection_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const char *name = kind == 'h' ? layout->histories[i].name : layout->collections[i].name;
+        if (strcmp(name, part) == 0) return (int32_t)i;
+    }
+    return -1;
+}
+
+mr_status mri_saved_restore(mri_store *store, const void *key, size_t key_size, const void *value,
+                            size_t value_size, bool *stale, mr_error *err) {
+    struct reader k = {.at = key, .left = key_size}, v = {.at = value, .left = value_size};
+    *stale = false;
+    const char kind = (char)read_number(&k, 1);
+    const char *id = read_name(&k);
+    if (k.broken || (kind != 'b' && kind != 'h' && kind != 'm')) {
+        return unreadable(err, "unknown kind of record", id);
+    }
+    const int32_t step = find_step(store, id);
+    const char *part = kind == 'b' ? "" : read_name(&k);
+    const uint64_t number = kind == 'b' ? 0 : read_big(&k, kind == 'h' ? 4 : 8);
+    if (k.broken) return unreadable(err, "a key that ends early", id);
+    int32_t index = 0;
+    if (step >= 0 && kind != 'b') index = find_part(store->steps[step].layout, kind, part);
+    if (step < 0 || index < 0 ||
+        (kind == 'h' && number >= segments_of(store->steps[step].rings[index].bars))) {
+        *stale = true;
+        return MR_OK;
+    }
+    store->restoring = true; /* a map may be over its maximum between two records of one commit */
+    uint32_t slot = 0;
+    const mr_status status = mri_keymap_slot(&store->keys, k.at, k.left, &slot, err);
+    if (status != MR_OK) return status;
+    if (value == NULL && kind != 'm') return unreadable(err, "a deleted piece", id);
+    if (kind == 'b') return block_restore(store, (uint32_t)step, slot, &v, err);
+    if (kind == 'h') {
+        return segment_restore(store, (uint32_t)step, (uint32_t)index, slot, &v, err);
+    }
+    const int64_t subkey = (int64_t)(number ^ (uint64_t)INT64_MIN);
+    if (value == NULL) {
+        mri_store_del(store, (uint32_t)step, (uint32_t)index, slot, subkey);
+        return MR_OK;
+    }
+    return item_restore(store, (uint32_t)step, (uint32_t)index, slot, subkey, &v, err);
+}
+
+void mri_saved_restored(mri_store *store) {
+    for (uint32_t step = 0; step < store->step_count; step++) {
+        for (uint32_t slot = 0; slot < store->keys.count; slot++) {
+            mri_store_rearm(store, step, slot);
+        }
+    }
+    store->restoring = false;
+    mri_store_commit(store);
+}

@@ -1,0 +1,344 @@
+/* store.c: blocks, timers, rings and transactions. Maps are in map.c, notes in note.h. */
+#include "state/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "state/note.h"
+
+enum {
+    RING_SLACK = 64, /* values a slot may gain in one go; also a segment of saved.c, two of which
+                        stand beside the reach without overlap */
+    HEAP_FIRST = 256,
+};
+
+static uint32_t align16(uint32_t bytes) {
+    return (bytes + 15u) & ~15u;
+}
+
+static mr_status step_open(mri_step_state *step, const mri_layout *layout, uint32_t keys_max,
+                           mr_error *err) {
+    step->layout = layout;
+    step->header = align16(layout->timers * (uint32_t)sizeof(int64_t) +
+                           layout->history_count * (uint32_t)sizeof(uint32_t));
+    step->stride = align16(step->header + layout->state_bytes);
+    mr_status status = mri_region_open(&step->blocks, keys_max, step->stride, err);
+    if (status == MR_OK) {
+        status = mri_region_open(&step->touched, keys_max, sizeof(uint32_t), err);
+    }
+    step->rings = mri_calloc(layout->history_count, sizeof *step->rings);
+    for (uint32_t i = 0; status == MR_OK && i < layout->history_count; i++) {
+        mri_ring *ring = &step->rings[i];
+        ring->bars = layout->histories[i].bars;
+        ring->capacity = RING_SLACK;
+        while (ring->capacity < ring->bars + 2 * RING_SLACK) {
+            ring->capacity *= 2;
+        }
+        status = mri_region_open(&ring->items, keys_max, ring->capacity * sizeof(double), err);
+    }
+    step->maps = mri_calloc(layout->collection_count, sizeof *step->maps);
+    for (uint32_t i = 0; status == MR_OK && i < layout->collection_count; i++) {
+        status = mri_map_open(&step->maps[i], &layout->collections[i], keys_max, err);
+    }
+    return status;
+}
+
+mr_status mri_store_open(mri_store *store, const mri_layout *const *layouts, uint32_t step_count,
+                         uint32_t keys_max, mr_error *err) {
+    *store = (mri_store){.step_count = step_count, .generation = 1};
+    store->steps = mri_calloc(step_count, sizeof *store->steps);
+    store->arena = mri_arena_open(256 * 1024);
+    mr_status status = mri_keymap_open(&store->keys, keys_max, err);
+    for (uint32_t i = 0; status == MR_OK && i < step_count; i++) {
+        status = step_open(&store->steps[i], layouts[i], keys_max, err);
+    }
+    if (status != MR_OK) mri_store_close(store);
+    return status;
+}
+
+void mri_store_close(mri_store *store) {
+    for (uint32_t i = 0; i < store->step_count; i++) {
+        mri_step_state *step = &store->steps[i];
+        mri_region_close(&step->blocks);
+        mri_region_close(&step->touched);
+        for (uint32_t k = 0; step->rings != NULL && k < step->layout->history_count; k++) {
+            mri_region_close(&step->rings[k].items);
+        }
+        for (uint32_t k = 0; step->maps != NULL && k < step->layout->collection_count; k++) {
+            mri_region_close(&step->maps[k].slots);
+        }
+        free(step->rings);
+        free(step->maps);
+        free(step->heap);
+    }
+    free(store->steps);
+    free(store->undo);
+    mri_keymap_close(&store->keys);
+    mri_arena_close(store->arena);
+    *store = (mri_store){0};
+}
+
+/* --- notes -------------------------------------------------------------------------------------
+ */
+
+void *mri_note_add(mri_store *store, mri_note_kind kind, uint32_t step, uint32_t part,
+                   uint32_t slot, int64_t subkey, uint32_t size) {
+    const uint32_t total = (uint32_t)(sizeof(mri_note) + ((size + 7u) & ~7u) + sizeof(uint64_t));
+    if (store->undo_bytes + total > store->undo_capacity) {
+        size_t capacity = store->undo_capacity > 0 ? store->undo_capacity : 64 * 1024;
+        while (capacity < store->undo_bytes + total) {
+            capacity *= 2;
+        }
+        store->undo = mri_realloc(store->undo, capacity, 1);
+        store->undo_capacity = capacity;
+    }
+    mri_note *note = (mri_note *)(void *)(store->undo + store->undo_bytes);
+    *note = (mri_note){.kind = (uint32_t)kind,
+                       .step = step,
+                       .part = part,
+                       .slot = slot,
+                       .subkey = subkey,
+                       .size = size,
+                       .total = total};
+    const uint64_t trailer = total;
+    memcpy(store->undo + store->undo_bytes + total - sizeof trailer, &trailer, sizeof trailer);
+    store->undo_bytes += total;
+    return note + 1;
+}
+
+const mri_note *mri_store_note(const mri_store *store, size_t *at) {
+    if (*at >= store->undo_bytes) return NULL;
+    const mri_note *note = (const mri_note *)(const void *)(store->undo + *at);
+    *at += note->total;
+    return note;
+}
+
+/* --- blocks and timers -------------------------------------------------------------------------
+ */
+
+static char *block_at(const mri_store *store, uint32_t step, uint32_t slot) {
+    const mri_step_state *s = &store->steps[step];
+    return s->blocks.data + (size_t)slot * s->stride;
+}
+
+static uint32_t *touched_at(const mri_step_state *step) {
+    return (uint32_t *)(void *)step->touched.data;
+}
+
+char *mri_store_state(const mri_store *store, uint32_t step) {
+    return store->steps[step].blocks.data + store->steps[step].header;
+}
+
+int64_t *mri_store_timers(const mri_store *store, uint32_t step, uint32_t slot) {
+    return (int64_t *)(void *)block_at(store, step, slot);
+}
+
+uint32_t *mri_store_history_seq(const mri_store *store, uint32_t step, uint32_t slot) {
+    const size_t timers = store->steps[step].layout->timers * sizeof(int64_t);
+    return (uint32_t *)(void *)(block_at(store, step, slot) + timers);
+}
+
+void mri_store_touch(mri_store *store, uint32_t step, uint32_t slot) {
+    mri_step_state *s = &store->steps[step];
+    uint32_t *touched = touched_at(s);
+    if (touched[slot] == store->generation || s->stride == 0) return;
+    touched[slot] = store->generation;
+    void *image = mri_note_add(store, NOTE_BLOCK, step, 0, slot, 0, s->stride);
+    memcpy(image, block_at(store, step, slot), s->stride);
+}
+
+/* A zeroed block means "no timer": what is stored is the time plus one past the smallest value, so
+ * that MR_TIME_NONE is zero. */
+static int64_t timer_stored(int64_t when_us) {
+    return (int64_t)((uint64_t)when_us ^ (uint64_t)MR_TIME_NONE);
+}
+
+static bool timer_before(const mri_store *store, const mri_timer *a, const mri_timer *b) {
+    if (a->when_us != b->when_us) return a->when_us < b->when_us;
+    if (a->slot != b->slot) return mri_keymap_compare(&store->keys, a->slot, b->slot) < 0;
+    return a->id < b->id;
+}
+
+static void heap_up(const mri_store *store, mri_step_state *step, uint32_t at) {
+    while (at > 0) {
+        const uint32_t parent = (at - 1) / 2;
+        if (!timer_before(store, &step->heap[at], &step->heap[parent])) return;
+        const mri_timer swap = step->heap[at];
+        step->heap[at] = step->heap[parent];
+        step->heap[parent] = swap;
+        at = parent;
+    }
+}
+
+static void heap_down(const mri_store *store, mri_step_state *step, uint32_t at) {
+    for (;;) {
+        uint32_t least = at;
+        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
+            if (child < step->heap_count &&
+                timer_before(store, &step->heap[child], &step->heap[least])) {
+                least = child;
+            }
+        }
+        if (least == at) return;
+        const mri_timer swap = step->heap[at];
+        step->heap[at] = step->heap[least];
+        step->heap[least] = swap;
+        at = least;
+    }
+}
+
+static bool timer_is_set(const mri_store *store, uint32_t step, const mri_timer *timer) {
+    if (timer->slot >= store->keys.count) return false;
+    return mri_store_timers(store, step, timer->slot)[timer->id] == timer_stored(timer->when_us);
+}
+
+/* Entries that were cleared or set anew stay in the heap until they come up; when they are most of
+ * it, they are swept out. */
+static void heap_sweep(const mri_store *store, uint32_t step) {
+    mri_step_state *s = &store->steps[step];
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->heap_count; i++) {
+        if (timer_is_set(store, step, &s->heap[i])) s->heap[kept++] = s->heap[i];
+    }
+    s->heap_count = kept;
+    for (uint32_t i = kept / 2; i > 0; i--) {
+        heap_down(store, s, i - 1);
+    }
+}
+
+static void heap_push(const mri_store *store, uint32_t step, mri_timer timer) {
+    mri_step_state *s = &store->steps[step];
+    if (s->heap_count == s->heap_capacity) {
+        heap_sweep(store, step);
+        if (s->heap_count * 2 > s->heap_capacity || s->heap_capacity == 0) {
+            s->heap_capacity = s->heap_capacity > 0 ? s->heap_capacity * 2 : HEAP_FIRST;
+            s->heap = mri_realloc(s->heap, s->heap_capacity, sizeof *s->heap);
+        }
+    }
+    s->heap[s->heap_count] = timer;
+    heap_up(store, s, s->heap_count++);
+}
+
+static void heap_drop_first(const mri_store *store, uint32_t step) {
+    mri_step_state *s = &store->steps[step];
+    s->heap[0] = s->heap[--s->heap_count];
+    heap_down(store, s, 0);
+}
+
+void mri_store_timer(mri_store *store, uint32_t step, uint32_t slot, uint32_t id, int64_t when_us) {
+    mri_store_touch(store, step, slot);
+    int64_t *timers = mri_store_timers(store, step, slot);
+    if (timers[id] == timer_stored(when_us)) return;
+    timers[id] = timer_stored(when_us);
+    if (when_us != MR_TIME_NONE) {
+        heap_push(store, step, (mri_timer){.when_us = when_us, .slot = slot, .id = id});
+    }
+}
+
+int64_t mri_store_due(mri_store *store, uint32_t step) {
+    mri_step_state *s = &store->steps[step];
+    while (s->heap_count > 0 && !timer_is_set(store, step, &s->heap[0])) {
+        heap_drop_first(store, step);
+    }
+    return s->heap_count > 0 ? s->heap[0].when_us : MR_TIME_END;
+}
+
+mri_timer mri_store_take_timer(mri_store *store, uint32_t step) {
+    const mri_timer timer = store->steps[step].heap[0];
+    heap_drop_first(store, step);
+    mri_store_touch(store, step, timer.slot);
+    mri_store_timers(store, step, timer.slot)[timer.id] = timer_stored(MR_TIME_NONE);
+    return timer;
+}
+
+void mri_store_rearm(mri_store *store, uint32_t step, uint32_t slot) {
+    const uint32_t timers = store->steps[step].layout->timers;
+    for (uint32_t id = 0; id < timers; id++) {
+        const int64_t when = timer_stored(mri_store_timers(store, step, slot)[id]);
+        if (when == MR_TIME_NONE) continue;
+        heap_push(store, step, (mri_timer){.when_us = when, .slot = slot, .id = id});
+    }
+}
+
+/* --- histories ---------------------------------------------------------------------------------
+ */
+
+uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint32_t slot,
+                        double value) {
+    mri_ring *ring = &store->steps[step].rings[history];
+    mri_store_touch(store, step, slot);
+    uint32_t *seq = mri_store_history_seq(store, step, slot) + history;
+    const uint32_t position = (*seq)++;
+    double *item = (double *)(void *)ring->items.data + (size_t)slot * ring->capacity +
+                   (position & (ring->capacity - 1));
+    double *image = mri_note_add(store, NOTE_RING, step, history, slot,
+                                 (int64_t)(position & (ring->capacity - 1)), sizeof *item);
+    *image = *item;
+    *item = value;
+    return position;
+}
+
+/* --- transactions ------------------------------------------------------------------------------
+ */
+
+static void note_undo(mri_store *store, const mri_note *note) {
+    const void *image = note + 1;
+    mri_step_state *step = &store->steps[note->step];
+    switch ((mri_note_kind)note->kind) {
+    case NOTE_BLOCK:
+        memcpy(block_at(store, note->step, note->slot), image, step->stride);
+        touched_at(step)[note->slot] = 0;
+        mri_store_rearm(store, note->step, note->slot);
+        break;
+    case NOTE_RING: {
+        const mri_ring *ring = &step->rings[note->part];
+        double *items = (double *)(void *)ring->items.data + (size_t)note->slot * ring->capacity;
+        memcpy(&items[note->subkey], image, sizeof *items);
+        break;
+    }
+    case NOTE_MAP_NEW:
+    case NOTE_MAP_SAVE:
+    case NOTE_MAP_DEL:
+        mri_map_undo(store, note);
+        break;
+    }
+}
+
+void mri_store_rollback(mri_store *store) {
+    while (store->undo_bytes > 0) {
+        uint64_t total = 0;
+        memcpy(&total, store->undo + store->undo_bytes - sizeof total, sizeof total);
+        store->undo_bytes -= (size_t)total;
+        note_undo(store, (const mri_note *)(const void *)(store->undo + store->undo_bytes));
+    }
+    mri_keymap_shrink(&store->keys, store->committed_keys);
+    for (uint32_t i = 0; i < store->step_count; i++) {
+        heap_sweep(store, i);
+    }
+    store->generation++;
+}
+
+void mri_store_commit(mri_store *store) {
+    store->undo_bytes = 0;
+    store->committed_keys = store->keys.count;
+    store->generation++;
+}
+
+bool mri_store_dirty(const mri_store *store) {
+    return store->undo_bytes > 0;
+}
+
+int64_t mri_store_bytes(const mri_store *store) {
+    int64_t per_key = (int64_t)sizeof(mri_key_entry) + 8;
+    for (uint32_t i = 0; i < store->step_count; i++) {
+        const mri_step_state *step = &store->steps[i];
+        per_key += (int64_t)step->stride + (int64_t)sizeof(uint32_t);
+        for (uint32_t k = 0; k < step->layout->history_count; k++) {
+            per_key += (int64_t)step->rings[k].capacity * (int64_t)sizeof(double);
+        }
+    }
+    return per_key * (int64_t)store->keys.count + (int64_t)mri_arena_bytes(store->arena) +
+           (int64_t)store->undo_capacity;
+}

@@ -1,0 +1,151 @@
+/* store.h: the keyed state of a task's steps, with undo.
+ *
+ * Per step and slot there is one block: timers, history positions, then the structs of all uses
+ * side by side. Beside it stand the rings of histories and the map collections. Every change inside
+ * a transaction first notes what it overwrites; rollback puts it back, newest first. The same notes
+ * tell which pieces a commit has to write to the changelog.
+ *
+ * One task owns a store; all calls come from its worker. */
+#ifndef MRI_STORE_H
+#define MRI_STORE_H
+
+#include "millrace/operator.h"
+#include "state/keymap.h"
+
+/* One use inside a step, for the saved form. */
+typedef struct mri_layout_use {
+    const char *name;
+    const mr_operator *op;
+    uint32_t offset; /* of its struct behind the slot header */
+} mri_layout_use;
+
+typedef struct mri_layout_history {
+    const char *name; /* of the column */
+    uint32_t bars;
+} mri_layout_history;
+
+typedef struct mri_layout_collection {
+    const char *name;
+    const mr_collection *descriptor;
+    uint32_t use;
+    int64_t max;
+} mri_layout_collection;
+
+/* What a step keeps per key. Borrowed for the life of the store. */
+typedef struct mri_layout {
+    const char *id;       /* of the step */
+    uint32_t state_bytes; /* structs of all uses */
+    uint32_t timers;
+    const mri_layout_use *uses;
+    uint32_t use_count;
+    const mri_layout_history *histories;
+    uint32_t history_count;
+    const mri_layout_collection *collections;
+    uint32_t collection_count;
+} mri_layout;
+
+/* A due timer. */
+typedef struct mri_timer {
+    int64_t when_us;
+    uint32_t slot;
+    uint32_t id;
+} mri_timer;
+
+typedef struct mri_ring {
+    mri_region items; /* capacity doubles per slot */
+    uint32_t bars, capacity;
+} mri_ring;
+
+typedef struct mri_map {
+    mri_region slots;   /* struct map_slot per slot */
+    uint32_t item_size; /* of the operator's struct */
+    uint32_t stride;    /* of an item with its header */
+    uint32_t max;
+    void *free_blocks[32]; /* by power of two of items */
+} mri_map;
+
+typedef struct mri_step_state {
+    const mri_layout *layout;
+    mri_region blocks;  /* stride bytes per slot */
+    mri_region touched; /* uint32_t per slot */
+    uint32_t header;    /* bytes in front of the structs */
+    uint32_t stride;
+    mri_ring *rings;
+    mri_map *maps;
+    mri_timer *heap;
+    uint32_t heap_count, heap_capacity;
+} mri_step_state;
+
+typedef struct mri_store {
+    mri_keymap keys;
+    mri_step_state *steps;
+    uint32_t step_count;
+    uint32_t generation;     /* of the running transaction, from 1 */
+    uint32_t committed_keys; /* keys at its begin */
+    char *undo;              /* notes, oldest first */
+    size_t undo_bytes, undo_capacity;
+    bool restoring;           /* saved.c is at work */
+    mr_arena *arena; /* map blocks */
+} mri_store;
+
+mr_status mri_store_open(mri_store *store, const mri_layout *const *layouts, uint32_t step_count,
+                         uint32_t keys_max, mr_error *err);
+void mri_store_close(mri_store *store);
+
+/* --- what operators do -------------------------------------------------------------------------
+ */
+
+/* Struct area of slot 0 and the stride, for mr_ctx. */
+char *mri_store_state(const mri_store *store, uint32_t step);
+/* Saves the block of a slot unless this transaction has done so. */
+void mri_store_touch(mri_store *store, uint32_t step, uint32_t slot);
+void *mri_store_put(mri_store *store, uint32_t step, uint32_t coll, uint32_t slot, int64_t subkey);
+const void *mri_store_next(const mri_store *store, uint32_t step, uint32_t coll, uint32_t slot,
+                           int64_t *subkey);
+void mri_store_del(mri_store *store, uint32_t step, uint32_t coll, uint32_t slot, int64_t subkey);
+uint32_t mri_store_map_count(const mri_store *store, uint32_t step, uint32_t coll, uint32_t slot);
+void mri_store_timer(mri_store *store, uint32_t step, uint32_t slot, uint32_t id, int64_t when_us);
+/* The timer to fire next, MR_TIME_END when there is none. Order: time, key bytes, id. */
+int64_t mri_store_due(mri_store *store, uint32_t step);
+/* Takes the next timer, which must be due, off; it is no longer set. */
+mri_timer mri_store_take_timer(mri_store *store, uint32_t step);
+/* Appends a value to a history; returns its position. */
+uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint32_t slot,
+                        double value);
+
+/* --- transactions ------------------------------------------------------------------------------
+ */
+
+/* All changes since the last commit or rollback are gone, new keys included. */
+void mri_store_rollback(mri_store *store);
+/* They stay. */
+void mri_store_commit(mri_store *store);
+bool mri_store_dirty(const mri_store *store);
+int64_t mri_store_bytes(const mri_store *store); /* estimate of memory in use */
+
+/* --- notes, for saved.c ------------------------------------------------------------------------
+ */
+
+typedef enum mri_note_kind {
+    NOTE_BLOCK = 1,
+    NOTE_RING,
+    NOTE_MAP_NEW,
+    NOTE_MAP_SAVE,
+    NOTE_MAP_DEL
+} mri_note_kind;
+
+typedef struct mri_note {
+    uint32_t kind, step, part, slot;
+    int64_t subkey; /* of a map item; index of a ring */
+    uint32_t size;  /* bytes of the image behind the note */
+    uint32_t total; /* bytes of note, image and trailer */
+} mri_note;
+
+/* Visits notes oldest first; *at starts at 0. NULL: no more. The image stands behind the note. */
+const mri_note *mri_store_note(const mri_store *store, size_t *at);
+uint32_t *mri_store_history_seq(const mri_store *store, uint32_t step, uint32_t slot);
+int64_t *mri_store_timers(const mri_store *store, uint32_t step, uint32_t slot);
+/* Puts the slot's timers into the heap again: after a restore. */
+void mri_store_rearm(mri_store *store, uint32_t step, uint32_t slot);
+
+#endif
