@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "millrace/batch.h"
 
-typedef enum mri_format { MRI_AVRO = 1, MRI_JSON } mri_format;
+typedef enum mri_record_format { MRI_AVRO = 1, MRI_JSON } mri_record_format;
 
 /* Memory that lives as long as the batch being filled; strings that cannot be views go there. */
 typedef struct mri_decode_target {

@@ -7,7 +7,8 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------------------------
+ */
 
 static int64_t promise(const mri_step *step, int64_t watermark_us) {
     const mri_use *use = &step->uses[0];
@@ -26,12 +27,12 @@ int64_t mri_chain_watermark(const mri_chain_task *task, mri_edge edge, int64_t i
 void mri_chain_rewind(const mri_chain *chain, mri_chain_task *task, int64_t watermark_us) {
     for (uint32_t i = 0; i < chain->stage->step_count; i++) {
         const mri_step *step = &chain->stage->steps[i];
-        task->watermarks[i] =
-            promise(step, mri_chain_watermark(task, step->from, watermark_us));
+        task->watermarks[i] = promise(step, mri_chain_watermark(task, step->from, watermark_us));
     }
 }
 
-/* --- handing on -------------------------------------------------------------------------------- */
+/* --- handing on --------------------------------------------------------------------------------
+ */
 
 static bool same_edge(mri_edge a, mri_edge b) {
     return a.step == b.step && a.port == b.port;
@@ -61,7 +62,8 @@ static mr_status hand_on(mri_chain *chain, mri_edge edge, const mri_flow *flow) 
     return status;
 }
 
-/* --- columns ----------------------------------------------------------------------------------- */
+/* --- columns -----------------------------------------------------------------------------------
+ */
 
 static size_t cell_bytes(mr_type type) {
     switch (type) {
@@ -130,7 +132,8 @@ static void compact(struct run *run) {
     flow->batch.rows = count;
 }
 
-/* --- rows -------------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------------------
+ */
 
 static mr_status emitted(mri_chain *chain, struct run *run) {
     run->out.watermark_end = chain->task->watermarks[run->step->index];
@@ -141,8 +144,8 @@ static mr_status emitted(mri_chain *chain, struct run *run) {
     return status;
 }
 
-/* Fires what is due up to `until`, each timer at its own time: a watermark that jumps gives what one
- * that crawls would have given. */
+/* Fires what is due up to `until`, each timer at its own time: a watermark that jumps gives what
+ * one that crawls would have given. */
 static mr_status fire(mri_chain *chain, struct run *run, int64_t until, int64_t final_us) {
     const uint32_t index = run->step->index;
     mri_store *store = &chain->task->store;
@@ -159,6 +162,7 @@ static mr_status fire(mri_chain *chain, struct run *run, int64_t until, int64_t 
         }
         const mri_timer timer = mri_store_take_timer(store, index);
         ctx->watermark_us = due;
+        ctx->watermarks = NULL;
         ctx->final_us = final_us;
         ctx->row = ctx->end = 0;
         const mr_status status = use->op->timer(ctx, timer.slot, timer.id, timer.when_us);
@@ -201,10 +205,23 @@ static void feed_history(mri_chain *chain, struct run *run, uint32_t history, ui
     uint32_t *seq = run->seq[history];
     for (uint32_t i = row; i < end; i++) {
         if (!column->valid[i]) continue;
-        const double value =
-            column->type == MR_F64 ? column->f64[i] : (double)column->i64[i];
+        const double value = column->type == MR_F64 ? column->f64[i] : (double)column->i64[i];
         seq[i] = mri_store_push(&chain->task->store, run->step->index, history, slot[i], value);
     }
+}
+
+static mr_status rejected(mri_chain *chain, struct run *run) {
+    const mri_flow *flow = run->flow;
+    const char *reason = run->failed_reason;
+    run->failed_reason = NULL;
+    if (run->failed_origin >= flow->origin_count) {
+        return mr_fail(chain->err, MR_ERR_RECORD, NULL, "%s: a row is refused: %s",
+                       chain->task->where, reason);
+    }
+    return mr_fail(chain->err, MR_ERR_RECORD, NULL,
+                   "%s, offset %lld: a row is refused: %s; set on_error: skip to go on without it",
+                   chain->task->where, (long long)flow->batch.origins[run->failed_origin].offset,
+                   reason);
 }
 
 static mr_status uses_process(mri_chain *chain, struct run *run, uint32_t row, uint32_t *end) {
@@ -218,6 +235,7 @@ static mr_status uses_process(mri_chain *chain, struct run *run, uint32_t row, u
         ctx->row = row;
         ctx->end = *end;
         ctx->watermark_us = run->flow->watermark[row];
+        ctx->watermarks = run->flow->watermark;
         ctx->final_us = MR_TIME_NONE;
         mr_status status = use->op->process(ctx);
         while (status == MR_AGAIN) {
@@ -225,6 +243,7 @@ static mr_status uses_process(mri_chain *chain, struct run *run, uint32_t row, u
             if (status == MR_OK) status = use->op->process(ctx);
         }
         if (status != MR_OK) return status;
+        if (run->failed_reason != NULL) return rejected(chain, run);
         if (step->timers > 0) *end = ctx->end;
     }
     return MR_OK;
@@ -234,6 +253,7 @@ static mr_status segments(mri_chain *chain, struct run *run) {
     const mri_flow *flow = run->flow;
     const mri_step *step = run->step;
     mri_store *store = &chain->task->store;
+    run->cause = MR_ORIGIN_NONE;
     for (uint32_t row = 0; row < flow->batch.rows;) {
         uint32_t end = flow->batch.rows;
         if (step->timers > 0) {
@@ -249,6 +269,7 @@ static mr_status segments(mri_chain *chain, struct run *run) {
         const mr_status status = uses_process(chain, run, row, &end);
         if (status != MR_OK) return status;
         row = end;
+        run->cause = flow->batch.origin[row - 1];
     }
     return MR_OK;
 }
@@ -263,6 +284,7 @@ static void contexts_begin(mri_chain *chain, struct run *run) {
         ctx->touched = (uint32_t *)(void *)store->steps[index].touched.data;
         ctx->generation = store->generation;
         ctx->error = chain->err;
+        ctx->watermarks = run->flow->watermark;
         for (uint32_t h = 0; h < MR_HISTORIES_MAX; h++) {
             if (run->past_ring[i][h] < 0) continue;
             const mri_ring *ring = &store->steps[index].rings[run->past_ring[i][h]];
@@ -278,12 +300,16 @@ static void contexts_begin(mri_chain *chain, struct run *run) {
 
 static mr_status step_emit(mri_chain *chain, struct run *run, const mri_flow *flow) {
     int64_t *watermark = &chain->task->watermarks[run->step->index];
-    run->out = (mri_flow){.watermark = run->emitted_watermark, .origin_count = flow->origin_count,
+    run->out = (mri_flow){.watermark = run->emitted_watermark,
+                          .origin_count = flow->origin_count,
                           .final_us = MR_TIME_NONE};
-    run->out.batch = (mr_batch){
-        .capacity = MR_BATCH_ROWS, .column_count = run->step->out->count, .columns = run->own,
-        .slot = run->gather->slot, .time_us = run->gather->time_us,
-        .origin = run->gather->origin, .origins = flow->batch.origins};
+    run->out.batch = (mr_batch){.capacity = MR_BATCH_ROWS,
+                                .column_count = run->step->out->count,
+                                .columns = run->own,
+                                .slot = run->gather->slot,
+                                .time_us = run->gather->time_us,
+                                .origin = run->gather->origin,
+                                .origins = flow->batch.origins};
     mr_status status = segments(chain, run);
     if (status == MR_OK) status = fire(chain, run, flow->watermark_end, MR_TIME_NONE);
     if (status != MR_OK) return status;
@@ -327,8 +353,7 @@ static mr_status step_failed(mri_chain *chain, const struct run *run, mr_status 
     if (chain->failed || err == NULL) return status;
     chain->failed = true;
     if (err->status != status) {
-        return mr_fail(err, status, NULL, "step '%s': %s", run->step->id,
-                       mri_status_text(status));
+        return mr_fail(err, status, NULL, "step '%s': %s", run->step->id, mri_status_text(status));
     }
     (void)mr_fail_in(err, "step '%s'", run->step->id);
     return status;

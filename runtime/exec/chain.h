@@ -1,24 +1,22 @@
 /* chain.h: the steps of a stage at work: rows in, rows out of every edge, timers in between.
  *
- * A flow is a batch with time: the watermark before each row, the watermark behind the last one, and
- * whether the input ends there. A step behaves as if every row of a flow came alone: before a row is
- * processed, all timers that the watermark before it has reached have fired. So the borders of flows
- * never change a result. Buffers belong to the worker and serve all its tasks, one after the other;
- * what a task owns is in mri_chain_task. */
+ * A flow is a batch with time: the watermark before each row, the watermark behind the last one,
+ * and whether the input ends there. A step behaves as if every row of a flow came alone: before a
+ * row is processed, all timers that the watermark before it has reached have fired. So the borders
+ * of flows never change a result. Buffers belong to the worker and serve all its tasks, one after
+ * the other; what a task owns is in mri_chain_task. */
 #ifndef MRI_CHAIN_H
 #define MRI_CHAIN_H
 
 #include "plan/plan.h"
 #include "state/store.h"
 
-#define MRI_ORIGIN_NONE UINT32_MAX
-
 typedef struct mri_flow {
     mr_batch batch;
     const int64_t *watermark; /* per row: before it */
     uint32_t origin_count;
-    int64_t watermark_end;    /* behind the last row; MR_TIME_NONE: none yet */
-    int64_t final_us;         /* the input ends here, at this event time; else MR_TIME_NONE */
+    int64_t watermark_end; /* behind the last row; MR_TIME_NONE: none yet */
+    int64_t final_us;      /* the input ends here, at this event time; else MR_TIME_NONE */
 } mri_flow;
 
 /* Receives what comes out of an edge that outputs or sinks read. */
@@ -32,7 +30,7 @@ typedef struct mri_chain_task {
     int64_t *watermarks; /* per step: of its output edge */
     int64_t *counters;
     int64_t rejected;
-    const char *where;   /* "topic trades, partition 3", for messages */
+    const char *where; /* "topic trades, partition 3", for messages */
     mri_flow_fn *consume;
     void *arg;
 } mri_chain_task;

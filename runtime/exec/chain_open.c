@@ -13,8 +13,7 @@ static const mri_layout *layout_open(mr_arena *arena, const mri_step *step) {
                                    .op = step->uses[i].op,
                                    .offset = step->uses[i].state_offset};
     }
-    mri_layout_history *histories =
-        mri_alloc_array(arena, step->history_count, sizeof *histories);
+    mri_layout_history *histories = mri_alloc_array(arena, step->history_count, sizeof *histories);
     for (uint32_t i = 0; i < step->history_count; i++) {
         histories[i] =
             (mri_layout_history){.name = step->out->columns[step->histories[i].column].name,
@@ -28,9 +27,13 @@ static const mri_layout *layout_open(mr_arena *arena, const mri_step *step) {
                                                  .use = step->collections[i].use,
                                                  .max = step->collections[i].max};
     }
-    *layout = (mri_layout){.id = step->id, .state_bytes = step->state_bytes,
-                           .timers = step->timers, .uses = uses, .use_count = step->use_count,
-                           .histories = histories, .history_count = step->history_count,
+    *layout = (mri_layout){.id = step->id,
+                           .state_bytes = step->state_bytes,
+                           .timers = step->timers,
+                           .uses = uses,
+                           .use_count = step->use_count,
+                           .histories = histories,
+                           .history_count = step->history_count,
                            .collections = collections,
                            .collection_count = step->collection_count};
     return layout;
@@ -93,9 +96,12 @@ static mr_status run_open(mri_chain *chain, uint32_t index, mr_error *err) {
     run->use_counter = mri_alloc_array(arena, step->use_count, sizeof *run->use_counter);
     run->out_batch = &run->out.batch;
     for (uint32_t i = 0; i < step->use_count; i++) {
-        run->ctx[i] = (mr_ctx){.options = step->uses[i].options, .out = &run->out_batch,
-                               .out_column = step->uses[i].out_column, .keep = run->keep,
-                               .rt = &mri_services, .runtime = run};
+        run->ctx[i] = (mr_ctx){.options = step->uses[i].options,
+                               .out = &run->out_batch,
+                               .out_column = step->uses[i].out_column,
+                               .keep = run->keep,
+                               .rt = &mri_services,
+                               .runtime = run};
         run->use_counter[i] = chain->counter_count;
         for (const char *const *name = step->uses[i].op->counters; name != NULL && *name != NULL;
              name++) {

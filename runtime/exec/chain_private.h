@@ -20,17 +20,20 @@ struct run {
     mri_chain *chain;
     const mri_step *step;
     bool emits;
-    mr_ctx *ctx;         /* per use */
-    mr_batch *out_batch; /* what ctx->out[0] points to */
+    mr_ctx *ctx;          /* per use */
+    mr_batch *out_batch;  /* what ctx->out[0] points to */
     const mri_flow *flow; /* its input now */
     mri_flow out;
-    mr_column *columns;  /* of `out`, a view */
-    mr_column *own;      /* new columns, by output index */
+    mr_column *columns; /* of `out`, a view */
+    mr_column *own;     /* new columns, by output index */
     struct gather *gather;
     int64_t *emitted_watermark;
     uint8_t *keep;
     uint32_t rejects;
-    uint32_t **seq;      /* per history: position of each row's value */
+    const char *failed_reason; /* first rejected row of a step whose on_error is fail */
+    uint32_t failed_origin;
+    uint32_t cause; /* origin of the row that moved the watermark last, for rows of timers */
+    uint32_t **seq; /* per history: position of each row's value */
     int32_t (*past_ring)[MR_HISTORIES_MAX]; /* per use and history: ring, or -1 */
     uint32_t segment, rows_per_slot;
     struct slot_use *slot_uses;
@@ -45,11 +48,11 @@ struct mri_chain {
     const mri_layout **layouts;
     uint32_t counter_count;
     const char **counter_names;
-    mr_arena *arena;   /* buffers, for the life of the chain */
-    mr_arena *scratch; /* emptied before every flow */
+    mr_arena *arena;      /* buffers, for the life of the chain */
+    mr_arena *scratch;    /* emptied before every flow */
     mri_chain_task *task; /* running now */
     mr_error *err;
-    bool failed;       /* the error names its step already */
+    bool failed; /* the error names its step already */
 };
 
 extern const mr_services mri_services;

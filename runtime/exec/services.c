@@ -94,7 +94,7 @@ static uint32_t service_emit(mr_ctx *ctx, uint32_t port, uint32_t slot, int64_t 
     key_cells(run, slot, row);
     batch->slot[row] = slot;
     batch->time_us[row] = time_us;
-    batch->origin[row] = origin;
+    batch->origin[row] = origin == MR_ORIGIN_NONE ? run->cause : origin;
     run->emitted_watermark[row] = run->chain->task->watermarks[run->step->index];
     return row;
 }

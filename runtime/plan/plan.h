@@ -24,7 +24,7 @@ typedef struct mri_topic {
     const char *log_name; /* in the log: `name:` or the same */
     uint32_t index;
     uint32_t partitions; /* declared; 0: count read from the log (external) */
-    mri_format format;
+    mri_record_format format;
     const mr_schema *schema;
     mri_key key;
     int32_t time;         /* column of `schema`; MR_COLUMN_WINDOW_END subtracts 1 us */
