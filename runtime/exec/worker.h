@@ -26,8 +26,9 @@ typedef struct mri_worker_config {
     const char *instance;     /* never NULL: random when not given by the user */
     bool static_instance;     /* given by the user */
     bool until_end, fresh;
-    uint32_t batch_rows;    /* 1 .. MR_BATCH_ROWS */
-    int64_t undo_bytes_max; /* 0: 64 MiB */
+    uint32_t batch_rows;               /* 1 .. MR_BATCH_ROWS */
+    int64_t undo_bytes_max;            /* 0: 64 MiB */
+    const mri_worker_doubles *doubles; /* NULL: none */
 } mri_worker_config;
 
 /* Counters of a worker; monotonic unless said. Copied under a lock of its own. */
@@ -73,5 +74,20 @@ typedef struct mri_mark {
 } mri_mark;
 void mri_mark_format(const mri_mark *mark, uint8_t *out);
 bool mri_mark_parse(const void *data, size_t size, mri_mark *out);
+
+/* Rows of one topic as records, exactly as every stage writes and reads them. One thread. */
+typedef struct mri_topic_rows mri_topic_rows;
+/* The topic is there with `partitions`. Publishes its schema where readers look for it when the
+ * format needs that. */
+mr_status mri_topic_rows_open(const mri_plan *plan, const mri_topic *topic, uint32_t partitions,
+                              mri_log *log, mri_topic_rows **out, mr_error *err);
+/* Key, value and timestamp of a row of the topic's schema, and where it belongs; borrowed until the
+ * next call. MR_ERR_RECORD: a key cell is null. */
+mr_status mri_topic_rows_write(mri_topic_rows *, const mr_batch *batch, uint32_t row,
+                               uint32_t *partition, mri_record *out, mr_error *err);
+/* Columns of a record with a value into row `row`; time and slot stay the caller's. */
+mr_status mri_topic_rows_read(mri_topic_rows *, const mri_record *record, mri_decode_target *to,
+                              uint32_t row, mr_error *err);
+void mri_topic_rows_close(mri_topic_rows *);
 
 #endif
