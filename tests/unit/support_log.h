@@ -18,7 +18,6 @@ typedef struct log_kind {
     void (*close)(void *self, mri_log *log);       /* and removes what it left */
     const char *prefix; /* of topics, groups and transactional ids; new for every test */
     bool dense;         /* offsets have no gaps */
-    bool threads;       /* calls may come from several threads, and member_poll() waits */
     bool strict_keys;   /* a compacted topic refuses a record without key in send() */
 } log_kind;
 
@@ -38,12 +37,15 @@ typedef struct log_kind {
     X(refusals)            \
     X(fenced)              \
     X(borrowed)            \
-    X(publish)             \
-    X(two_threads)         \
+    X(publish)
+/* Calls come from several threads, and member_poll() waits. */
+#define LOG_CONFORMANCE_THREADS(X) \
+    X(two_threads)                 \
     X(wake)
 
 #define X(name) void log_conform_##name(const log_kind *kind);
 LOG_CONFORMANCE(X)
+LOG_CONFORMANCE_THREADS(X)
 #undef X
 
 /* --- what the cases are made of, also for other tests of logs ----------------------------------

@@ -670,7 +670,6 @@ static void *copier_run(void *arg) {
 
 /* Two workers copy a partition each while the test goes on writing to both. */
 void log_conform_two_threads(const log_kind *kind) {
-    if (!kind->threads) return;
     enum { TOTAL = 400 };
     mri_log *log = kind->open(kind->self);
     log_topic(kind, log, "in", 2, false);
@@ -739,7 +738,6 @@ static void *waker_run(void *arg) {
 
 /* A poll that would wait for longer than the test may take ends when it is woken. */
 void log_conform_wake(const log_kind *kind) {
-    if (!kind->threads) return;
     mri_log *log = kind->open(kind->self);
     log_topic(kind, log, "in", 1, false);
     log_reader reader;
