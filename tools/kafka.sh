@@ -95,20 +95,25 @@ kafka_lock() {
 }
 
 kafka_jars() {
-    local stamp=$KAFKA_JARS/.complete wanted
-    wanted=$(cksum <"$ROOT/tests/kafka/pom.xml")
-    if [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
-        return 0
-    fi
+    kafka_jars_there && return 0
     exec 8>"$ROOT/build/kafka/jars.lock"
     flock -w 600 8 || die "kafka: another ./mill has been fetching the jars for 10 minutes"
-    rm -rf "$KAFKA_JARS"
-    quietly "fetching the jars of Kafka $(kafka_version) from Maven Central (40 MB, once)" \
-        "$ROOT/build/kafka/maven.log" env JAVA_HOME="$KAFKA_JAVA" \
-        mvn -B -f "$ROOT/tests/kafka/pom.xml" dependency:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$KAFKA_JARS"
-    echo "$wanted" >"$stamp"
+    if ! kafka_jars_there; then
+        rm -rf "$KAFKA_JARS"
+        quietly "fetching the jars of Kafka $(kafka_version) from Maven Central (40 MB, once)" \
+            "$ROOT/build/kafka/maven.log" env JAVA_HOME="$KAFKA_JAVA" \
+            mvn -B -ntp -f "$ROOT/tests/kafka/pom.xml" \
+            org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+            -DincludeScope=runtime -DoutputDirectory="$KAFKA_JARS"
+        cksum <"$ROOT/tests/kafka/pom.xml" >"$KAFKA_JARS/.complete"
+    fi
     exec 8>&-
+}
+
+# The stamp is written last, so that a broken download is not taken for a whole one.
+kafka_jars_there() {
+    [ -e "$KAFKA_JARS/.complete" ] &&
+        [ "$(cat "$KAFKA_JARS/.complete")" = "$(cksum <"$ROOT/tests/kafka/pom.xml")" ]
 }
 
 kafka_version() {

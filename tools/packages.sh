@@ -94,9 +94,10 @@ packages_ensure() {
     missing=$(packages_missing <<<"$2" | tr '\n' ' ')
     missing=${missing% }
     [ -n "$missing" ] || return 0
-    if [ -n "${MILL_NO_INSTALL:-}" ] || ! command -v apt-get >/dev/null; then
-        packages_explain "$purpose" "$missing" "this machine has no apt-get (or MILL_NO_INSTALL is set)"
-    fi
+    [ -z "${MILL_NO_INSTALL:-}" ] ||
+        packages_explain "$purpose" "$missing" "MILL_NO_INSTALL forbids to install them"
+    command -v apt-get >/dev/null ||
+        packages_explain "$purpose" "$missing" "this machine has no apt-get"
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null || { ! sudo -n true 2>/dev/null && [ ! -t 0 ]; }; then
             packages_explain "$purpose" "$missing" "installing needs root or sudo"
@@ -107,15 +108,19 @@ packages_ensure() {
     fi
     as_root+=(env DEBIAN_FRONTEND=noninteractive)
     say "$purpose needs packages that are not here, installing: $missing"
-    apt_run "${as_root[@]}" apt-get update -q
+    # One unreachable repository among others fails the update; what it lacks, the install tells.
+    (apt_run update "${as_root[@]}" apt-get update -q) || say "going on with the package lists that are here"
     # shellcheck disable=SC2086 # one word per package
-    apt_run "${as_root[@]}" apt-get install -q -y --no-install-recommends $missing
+    apt_run install "${as_root[@]}" apt-get install -q -y --no-install-recommends $missing
     say "packages installed"
 }
 
+# apt_run VERB COMMAND..: `apt-get VERB` with the words before it that make it root.
 apt_run() {
-    quietly "running: $*" "$ROOT/build/mill/apt.log" \
-        "$@" -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0
+    local verb=$1
+    shift
+    quietly "apt-get $verb" "$ROOT/build/mill/apt-$verb.log" "$@" \
+        -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0
 }
 
 packages_explain() {
