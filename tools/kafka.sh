@@ -65,10 +65,12 @@ kafka_main() {
     esac
 }
 
-# A pid alone can belong to another process by now; with its start time it cannot.
+# A pid alone can belong to another process by now; with its start time it cannot. A zombie has
+# ended, only nobody has asked for its status yet.
 process_start() {
     # The name in field 2 may hold spaces, so fields are counted from behind its closing bracket.
-    [ -r "/proc/$1/stat" ] && sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+    [ -r "/proc/$1/stat" ] &&
+        sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" && $1 != "X" { print $20 }'
 }
 
 # Prints the pids of the brokers of this cluster that still live.
