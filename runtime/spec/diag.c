@@ -344,6 +344,18 @@ static void head_print(mri_diags *scratch, const mri_diag *diag, FILE *out, bool
                   diag->hint != NULL ? diag->hint : "");
 }
 
+/* A line with a secret written in it is never shown, not for another mistake either. */
+static bool line_hidden(const mri_diags *diags, uint32_t index) {
+    enum { SECRET = 51 };
+    for (uint32_t i = 0; i < diags->count; i++) {
+        if (diags->items[i].code == SECRET && diags->source_of[i] == diags->source_of[index] &&
+            diags->items[i].at.line == diags->items[index].at.line) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mri_diags_print(const mri_diags *diags, FILE *out, bool colour) {
     mri_diags scratch = {.arena = mri_arena_open(4096)};
     struct cursor cursor = {.source = UINT32_MAX};
@@ -351,9 +363,8 @@ void mri_diags_print(const mri_diags *diags, FILE *out, bool colour) {
         const mri_diag *diag = &diags->items[i];
         head_print(&scratch, diag, out, colour);
         const uint32_t index = diags->source_of[i];
-        if (index == FILES_MAX || diags->sources[index].text == NULL || diag->at.line == 0) {
-            continue;
-        }
+        const bool known = index < FILES_MAX && diags->sources[index].text != NULL;
+        if (!known || diag->at.line == 0 || line_hidden(diags, i)) continue;
         const struct source *source = &diags->sources[index];
         if (cursor.source != index) {
             cursor = (struct cursor){.source = index, .line = 1, .column = 1};
