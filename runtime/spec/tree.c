@@ -396,7 +396,7 @@ static void tree_scalar(struct tree *t, const yaml_event_t *event) {
 }
 
 static bool depth_check(struct tree *t, mr_pos at) {
-    if (t->depth < MRI_DEPTH_MAX) return true;
+    if (t->depth + t->skip < MRI_DEPTH_MAX) return true;
     mri_diag_add(t->diags, 4, MRI_SEV_ERROR, at, 1, NULL, "lists and maps stand more than %d deep",
                  (int)MRI_DEPTH_MAX);
     t->stop = true;
@@ -473,6 +473,7 @@ static void tree_event(struct tree *t, const yaml_event_t *event) {
     if (t->skip > 0) {
         t->skip += start ? 1u : 0u;
         t->skip -= end ? 1u : 0u;
+        (void)depth_check(t, mark_pos(t, &event->start_mark));
         return;
     }
     if (start) {
@@ -496,6 +497,8 @@ static void tree_fault(struct tree *t, const yaml_parser_t *parser) {
         .column = (uint32_t)parser->problem_mark.column,
         .context_line = (uint32_t)parser->context_mark.line,
         .context_column = (uint32_t)parser->context_mark.column,
+        .open = t->depth > 0 && t->frames[t->depth - 1].node->flow ? t->frames[t->depth - 1].node
+                                                                   : NULL,
     };
     mri_yaml_explain(&t->source, &fault, t->diags);
     /* What has been read is checked as well, so that one run shows more than the first problem. */

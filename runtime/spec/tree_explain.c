@@ -50,11 +50,11 @@ static const struct row rows[] = {
     {"undefined tag handle", NULL, false, 3, "pipeline files have no tags ('!')", QUOTE},
     {NULL, "while scanning a tag", false, 3, "pipeline files have no tags ('!')", QUOTE},
     {NULL, "while parsing a tag", false, 3, "pipeline files have no tags ('!')", QUOTE},
-    {NULL, "while scanning a block scalar", false, 2,
+    {NULL, "while scanning a block scalar", true, 2,
      "'|' or '>' starts a block of text, nothing else may follow it on its line", QUOTE},
-    {NULL, "while scanning an anchor", false, 2, "'&' starts the name of an anchor", QUOTE},
-    {NULL, "while scanning an alias", false, 2, "'*' starts the name of an alias", QUOTE},
-    {NULL, "directive", false, 3, "a line that starts with '%' is a directive to YAML",
+    {NULL, "while scanning an anchor", true, 2, "'&' starts the name of an anchor", QUOTE},
+    {NULL, "while scanning an alias", true, 2, "'*' starts the name of an alias", QUOTE},
+    {NULL, "directive", true, 3, "a line that starts with '%' is a directive to YAML",
      "indent or quote it"},
     {"found incompatible YAML document", NULL, false, 3,
      "pipeline files are YAML 1.2, this one says another version", "leave the %YAML line out"},
@@ -89,6 +89,28 @@ static char before(const mri_source *source, size_t offset, size_t line_start) {
     return offset > line_start ? source->text[offset - 1] : '\0';
 }
 
+/* A key was expected; `here` stands in its place and `last` before it in the line. */
+static uint32_t explain_key(char here, char last, const char **text, const char **hint) {
+    if (last == '"' || last == '\'') {
+        *text = "text behind a closing quote";
+        *hint = "put the whole value in quotes";
+    } else if (last == ']' || last == '}') {
+        *text = "text behind a closing bracket";
+        *hint = QUOTE;
+    } else if (here == ':') {
+        *text = "a key is missing before this ':'";
+    } else if (here == '-') {
+        *text = "a list item where a key was expected";
+        *hint = "give all '-' of a list the same indentation";
+    } else if (last == '\0') {
+        *text = "the indentation of this line fits nothing above it";
+        *hint = "give all keys of a map the same indentation";
+    } else {
+        return 0;
+    }
+    return 2;
+}
+
 /* Mistakes that are known by what stands at or before the place. Returns the code, 0: none. */
 static uint32_t explain_place(const mri_source *source, const mri_yaml_fault *fault, mr_pos at,
                               const char **text, const char **hint) {
@@ -108,17 +130,7 @@ static uint32_t explain_place(const mri_source *source, const mri_yaml_fault *fa
         *hint = here == '\t' ? "replace it by spaces" : "quote the value";
         return 2;
     }
-    if (key && (last == '"' || last == '\'')) {
-        *text = "text behind a closing quote";
-        *hint = "put the whole value in quotes";
-        return 2;
-    }
-    if (key && (last == ']' || last == '}')) {
-        *text = "text behind a closing bracket";
-        *hint = QUOTE;
-        return 2;
-    }
-    return 0;
+    return key ? explain_key(here, last, text, hint) : 0;
 }
 
 void mri_yaml_explain(const mri_source *source, const mri_yaml_fault *fault, mri_diags *diags) {
@@ -126,6 +138,13 @@ void mri_yaml_explain(const mri_source *source, const mri_yaml_fault *fault, mri
     if (at.line > source->line_count) {
         at.line = source->line_count;
         at.column = 1;
+    }
+    if (fault->open != NULL && mri_source_offset(source, at) == source->size) {
+        const bool list = fault->open->kind == MRI_LIST;
+        mri_diag_add(diags, 2, MRI_SEV_ERROR, fault->open->at, 1, NULL,
+                     "the %s that opens here with '%s' is not closed", list ? "list" : "map",
+                     list ? "[" : "{");
+        return;
     }
     const char *text = NULL, *hint = NULL;
     const uint32_t code = explain_place(source, fault, at, &text, &hint);

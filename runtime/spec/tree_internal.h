@@ -26,6 +26,7 @@ typedef struct mri_yaml_fault {
     const char *problem, *context; /* NULL: none */
     uint32_t line, column;         /* of the problem */
     uint32_t context_line, context_column;
+    const mri_node *open; /* innermost list or map, when it began with a bracket; else NULL */
 } mri_yaml_fault;
 
 /* Adds one diagnostic that says it in the words of someone who writes a pipeline file. */
