@@ -16,8 +16,14 @@ bool mri_parse_i64(const char *text, size_t size, int64_t *out); /* decimal, ran
  * Returns the length; out has MRI_F64_TEXT bytes and is terminated. */
 size_t mri_format_f64(double value, char *out);
 size_t mri_format_i64(int64_t value, char *out);
+/* The first and the last microsecond of the years 1 to 9999. */
+#define MRI_TIME_MIN_US (-62135596800000000LL)
+#define MRI_TIME_MAX_US 253402300799999999LL
+static inline bool mri_time_valid(int64_t us) {
+    return us >= MRI_TIME_MIN_US && us <= MRI_TIME_MAX_US;
+}
 /* RFC 3339 (any offset, up to 9 fraction digits, cut to microseconds), YYYY-MM-DD, or integer
- * microseconds. Years 1 to 9999. */
+ * microseconds; mri_time_valid(). */
 bool mri_parse_time(const char *text, size_t size, int64_t *out_us);
 /* RFC 3339 in UTC with 'Z'; fraction only when not zero, of 3 or 6 digits. */
 size_t mri_format_time(int64_t us, char *out);

@@ -7,9 +7,6 @@ enum { DAYS_TO_EPOCH = 719162, /* from 0001-01-01 to 1970-01-01 */ DAYS_400_YEAR
 
 #define SECOND_US 1000000LL
 #define DAY_US    (86400 * SECOND_US)
-/* 0001-01-01T00:00:00 and the last microsecond of the year 9999 */
-#define TIME_MIN_US (-DAYS_TO_EPOCH * DAY_US)
-#define TIME_MAX_US ((int64_t)(3652059 - DAYS_TO_EPOCH) * DAY_US - 1)
 
 /* --- times ------------------------------------------------------------------------------------ */
 
@@ -119,7 +116,7 @@ bool mri_parse_time(const char *text, size_t size, int64_t *out_us) {
     } else if (!mri_parse_i64(text, size, &us)) {
         return false;
     }
-    if (us < TIME_MIN_US || us > TIME_MAX_US) return false;
+    if (!mri_time_valid(us)) return false;
     *out_us = us;
     return true;
 }
@@ -154,8 +151,8 @@ static void put_date(char *out, int32_t days) {
 }
 
 size_t mri_format_time(int64_t us, char *out) {
-    if (us < TIME_MIN_US || us > TIME_MAX_US) return mri_format_i64(us, out);
-    const int64_t since = us - TIME_MIN_US;
+    if (!mri_time_valid(us)) return mri_format_i64(us, out);
+    const int64_t since = us - MRI_TIME_MIN_US;
     const int32_t seconds = (int32_t)(since % DAY_US / SECOND_US);
     const int32_t fraction = (int32_t)(since % SECOND_US);
     put_date(out, (int32_t)(since / DAY_US));

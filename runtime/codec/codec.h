@@ -54,7 +54,8 @@ mr_status mri_avro_decode(mri_avro_plan *, const void *body, size_t size, mri_de
 typedef struct mri_json_decoder mri_json_decoder;
 /* Schema-directed, no DOM: known members go straight into columns, others are skipped but checked,
  * duplicates are an error, a missing or null member of a column that is not nullable is an error.
- * Numbers may stand in strings ("61837.63"), timestamps as mri_parse_time(). */
+ * Numbers may stand in strings ("61837.63"), timestamps as mri_parse_time(), bytes are base64 (in
+ * CSV too). Strings without escapes become views of `text`. */
 mr_status mri_json_decoder_open(mr_arena *arena, const mr_schema *schema, mri_json_decoder **out,
                                 mr_error *err);
 mr_status mri_json_decode(mri_json_decoder *, const char *text, size_t size, mri_decode_target *to,
@@ -71,7 +72,8 @@ mr_status mri_csv_decoder_open(mr_arena *arena, const mr_schema *schema, mri_csv
 mr_status mri_csv_header(mri_csv_decoder *, const char *line, size_t size, mr_error *err);
 mr_status mri_csv_decode(mri_csv_decoder *, const char *line, size_t size, mri_decode_target *to,
                          uint32_t row, mr_error *err);
-void mri_csv_encode_header(const mr_schema *schema, mri_text *out); /* with line end */
+/* Both with line end; an empty string is quoted, a null cell is empty. */
+void mri_csv_encode_header(const mr_schema *schema, mri_text *out);
 void mri_csv_encode(const mr_schema *schema, const mr_batch *batch, uint32_t row, mri_text *out);
 
 /* --- services for sources and sinks ----------------------------------------------------------- */
