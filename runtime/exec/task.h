@@ -1,0 +1,230 @@
+/* task.h: a task and its worker, shared by the files of this folder and nobody else.
+ *
+ *   worker.c   the loop, assignment, commit and rollback
+ *   task.c     open, restore, seal, roll back
+ *   input.c    records of a topic to flows     feed.c     a source to flows
+ *   output.c   rows of an edge to records      sink.c     rows of an edge to sinks
+ *   time.c     watermarks and marks            schemas.c  <pipeline>.schemas
+ */
+#ifndef MRI_TASK_H
+#define MRI_TASK_H
+
+#include "base/text.h"
+#include "exec/chain.h"
+#include "exec/worker.h"
+#include "state/saved.h"
+
+enum { MRI_WRITERS_MAX = 10000, MRI_NAME_BYTES = 320 };
+
+/* --- names ------------------------------------------------------------------------------------- */
+
+/* "<pipeline>.<stage>.e1", "....state", "<pipeline>.<stage>.lease", "<pipeline>.schemas". */
+char *mri_name_group(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
+char *mri_name_changelog(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
+char *mri_name_lease(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
+char *mri_name_schemas(mr_arena *arena, const mri_plan *plan);
+
+/* --- time of a task ---------------------------------------------------------------------------- */
+
+struct writer_time {
+    int64_t time_us;
+    bool final;
+};
+
+/* Everything that decides the watermark of the input; saved with every commit. */
+typedef struct mri_task_time {
+    int64_t rows_us;      /* largest event time of rows */
+    int64_t wall_us;      /* reached by the idle rule */
+    int64_t watermark_us; /* of all this together; never falls */
+    int64_t final_us;     /* the input has ended, at this event time */
+    uint32_t writers;     /* that write marks here; 0: no mark seen */
+    struct writer_time *by_writer;
+    uint32_t by_writer_capacity;
+} mri_task_time;
+
+void mri_time_init(mri_task_time *time);
+void mri_time_free(mri_task_time *time);
+void mri_time_copy(mri_task_time *to, const mri_task_time *from);
+void mri_time_row(mri_task_time *time, int64_t time_us, bool marked);
+/* False: the mark does not fit those seen before. */
+bool mri_time_mark(mri_task_time *time, const mri_mark *mark);
+void mri_time_raise(mri_task_time *time, int64_t watermark_us);
+bool mri_time_all_final(const mri_task_time *time, int64_t *final_us);
+void mri_time_format(const mri_task_time *time, mri_text *out);
+bool mri_time_parse(mri_task_time *time, const void *data, size_t size);
+
+/* --- schemas ----------------------------------------------------------------------------------- */
+
+typedef struct mri_schemas mri_schemas; /* writer schemas by fingerprint, for one reader schema */
+
+mri_schemas *mri_schemas_open(mri_log *log, const char *topic, const mr_schema *reader);
+/* MR_ERR_RECORD: nobody has announced this schema. Reads the topic again at most once per second. */
+mr_status mri_schemas_find(mri_schemas *, uint64_t fingerprint, int64_t now_us,
+                           mri_avro_plan **out, mr_error *err);
+void mri_schemas_close(mri_schemas *);
+/* Announces the schema of a topic unless it is there; *fingerprint goes into its records. */
+mr_status mri_schemas_announce(mri_log *log, const mri_plan *plan, const mri_topic *topic,
+                               const mr_schema *schema, mr_arena *arena, uint64_t *fingerprint,
+                               mr_error *err);
+
+/* --- outputs ----------------------------------------------------------------------------------- */
+
+/* The last record of a partition waits, so that a mark can ride on it. */
+struct pending {
+    bool used;
+    bool keyed;
+    mri_text key, value;
+    int64_t timestamp_ms, ingest_us;
+};
+
+/* What a worker knows of one of the stage's outputs. */
+typedef struct mri_output_plan {
+    const mri_output *output;
+    const mri_topic *topic;
+    uint32_t partitions;
+    bool own_partition; /* rows of partition p go to partition p: one writer per partition */
+    mri_avro_encoder *avro;
+} mri_output_plan;
+
+/* What a task keeps per output. */
+typedef struct mri_task_output {
+    struct pending *pending; /* per partition */
+    int64_t *marked_us;      /* per partition: last mark written; MR_TIME_NONE: none */
+    int64_t *marking_us;     /* in the running transaction; MR_TIME_NONE: none */
+    bool final_marked;
+    bool any;                /* something waits */
+} mri_task_output;
+
+/* --- sources and sinks ------------------------------------------------------------------------- */
+
+typedef struct mri_task_sink {
+    const mr_sink_calls *calls;
+    mr_sink_ctx ctx;
+    mr_io io;
+    mri_io_owner *owner;
+    char *position; /* committed */
+    size_t position_size;
+    char *sealed;   /* of the running commit */
+    size_t sealed_size;
+    bool open;
+} mri_task_sink;
+
+typedef struct mri_task_source {
+    const mr_source_calls *calls;
+    mr_source_ctx ctx;
+    mr_io io;
+    mri_io_owner *owner;
+    char *position, *sealed;
+    size_t position_size, sealed_size;
+    bool open;
+} mri_task_source;
+
+/* --- task and worker --------------------------------------------------------------------------- */
+
+typedef struct mri_task {
+    struct mri_worker *worker;
+    uint32_t partition;
+    char where[MRI_NAME_BYTES]; /* "topic trades, partition 3" */
+    mri_chain_task chain;
+    bool chain_open;
+    int64_t *counters_committed;
+    int64_t next, next_committed;
+    mri_task_time time, time_committed;
+    mri_task_output *outputs;
+    mri_task_sink *sinks;
+    mri_task_source *source;   /* NULL: reads a topic */
+    bool dirty;                /* something to commit */
+    bool must_commit;          /* before anything is written outside of the log */
+    bool layout_changed;
+    int64_t record_now_us;     /* when the last record or the assignment came */
+    int64_t end_checked_us;
+    int64_t target;            /* until_end on a topic without marks: the end at start */
+    mri_text *stale;           /* keys of the changelog to delete */
+    uint32_t stale_count;
+} mri_task;
+
+struct mri_worker {
+    mri_worker_config config;
+    const mri_plan *plan;
+    const mri_stage *stage;
+    mri_log *log;
+    mri_member *member;
+    const mri_env *env;
+    mr_arena *arena;
+    mri_chain *chain;
+    mri_schemas *schemas;      /* NULL: the input is not Avro */
+    mri_json_decoder *json;
+    const mri_topic *input;    /* NULL: a source */
+    uint32_t input_partitions;
+    mri_output_plan *outputs;
+    const char *changelog;
+    mri_task **tasks;
+    uint32_t task_count, task_capacity;
+    bool assigned;
+    /* buffers of one batch */
+    mr_column *columns;
+    uint32_t *slot, *origin;
+    int64_t *time_us, *watermark;
+    mr_origin *origins;
+    mr_arena *strings;
+    mri_record *records;
+    mri_text key;
+    /* cadence */
+    int64_t commit_now_us;      /* when the last commit ended */
+    int64_t waiting_since_us;   /* first output that waits; MR_TIME_NONE: none */
+    int64_t commit_mean_us;
+    mri_offset *offsets;
+    mri_worker_stats stats, shared_stats;
+    void *stats_lock;
+    int64_t refused_logged;
+};
+
+mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next,
+                        mri_task **out, mr_error *err);
+void mri_task_close(mri_task *task);
+/* Sends everything that the commit of this task needs, and makes its sinks durable. */
+mr_status mri_task_seal(mri_task *task, mr_error *err);
+void mri_task_committed(mri_task *task);
+mr_status mri_task_rollback(mri_task *task, mr_error *err);
+bool mri_task_ended(const mri_task *task);
+
+/* One batch from the input; *progress: something was read or time moved. */
+mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err);
+mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err);
+/* Slots of rows [0, rows) of the worker's buffers; rows without a key are refused (valid[] of the
+ * result: keep). */
+mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err);
+/* Runs the rows in the worker's buffers; final_us: see mri_flow. */
+mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,
+                       mr_error *err);
+/* on_error of the stage for a record that cannot be read; MR_OK: skipped and counted. */
+mr_status mri_task_refuse(mri_task *task, const mr_error *why, const char *place, mr_error *err);
+
+mr_status mri_feed_open(mri_task *task, mr_error *err);
+void mri_feed_close(mri_task *task);
+size_t mri_feed_position(mri_task *task);
+mr_status mri_feed_rollback(mri_task *task, mr_error *err);
+
+mr_status mri_sinks_open(mri_task *task, mr_error *err);
+void mri_sinks_close(mri_task *task);
+mr_status mri_sink_rows(mri_task *task, uint32_t sink, const mri_flow *flow, mr_error *err);
+mr_status mri_sinks_seal(mri_task *task, mr_error *err);
+void mri_sinks_committed(mri_task *task);
+mr_status mri_sinks_rollback(mri_task *task, mr_error *err);
+
+mr_status mri_outputs_open(struct mri_worker *worker, mr_error *err);
+void mri_task_outputs_open(mri_task *task);
+void mri_task_outputs_close(mri_task *task);
+mr_status mri_output_rows(mri_task *task, uint32_t output, const mri_flow *flow, mr_error *err);
+/* Sends what waits, with marks. */
+mr_status mri_outputs_seal(mri_task *task, mr_error *err);
+void mri_outputs_committed(mri_task *task);
+void mri_outputs_rollback(mri_task *task);
+bool mri_outputs_mark_due(const mri_task *task);
+
+/* Topics of the stage as the log should have them; partitions found of the input and the outputs. */
+mr_status mri_topics_ensure(const mri_worker_config *config, mr_arena *arena,
+                            uint32_t *input_partitions, uint32_t *output_partitions,
+                            mr_error *err);
+
+#endif
