@@ -77,10 +77,15 @@ static size_t cell_bytes(mr_type type) {
     }
 }
 
-void mri_column_open(mr_arena *arena, mr_column *column, mr_type type) {
+void mri_column_buffers(mr_arena *arena, mr_column *column, mr_type type) {
     column->type = type;
     column->valid = mri_alloc(arena, MR_BATCH_ROWS);
     column->data = mri_alloc_array(arena, MR_BATCH_ROWS, cell_bytes(type));
+}
+
+void mri_cell_copy(mr_column *column, uint32_t from, uint32_t to) {
+    const size_t bytes = cell_bytes(column->type);
+    memcpy((char *)column->data + to * bytes, (const char *)column->data + from * bytes, bytes);
 }
 
 /* The step's output as a view: carried columns are the input's own, new ones the step's. */

@@ -50,4 +50,8 @@ mr_status mri_chain_run(mri_chain *chain, mri_chain_task *task, const mri_flow *
 /* The watermark of an edge. */
 int64_t mri_chain_watermark(const mri_chain_task *task, mri_edge edge, int64_t input_us);
 
+void mri_cell_copy(mr_column *column, uint32_t from, uint32_t to); /* the value, not its validity */
+/* Room for MR_BATCH_ROWS cells. */
+void mri_column_buffers(mr_arena *arena, mr_column *column, mr_type type);
+
 #endif

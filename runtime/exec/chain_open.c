@@ -49,7 +49,7 @@ static struct gather *gather_open(mr_arena *arena, const mri_step *step, bool em
     if (emits) return g;
     g->columns = mri_alloc_array(arena, step->out->count, sizeof *g->columns);
     for (uint32_t i = 0; i < step->out->count; i++) {
-        mri_column_open(arena, &g->columns[i], step->out->columns[i].type);
+        mri_column_buffers(arena, &g->columns[i], step->out->columns[i].type);
     }
     return g;
 }
@@ -87,7 +87,7 @@ static mr_status run_open(mri_chain *chain, uint32_t index, mr_error *err) {
     run->own = mri_alloc_array(arena, step->out->count, sizeof *run->own);
     for (uint32_t i = 0; i < step->out->count; i++) {
         const bool made = run->emits || step->out->columns[i].carried < 0;
-        if (made) mri_column_open(arena, &run->own[i], step->out->columns[i].type);
+        if (made) mri_column_buffers(arena, &run->own[i], step->out->columns[i].type);
     }
     run->gather = gather_open(arena, step, run->emits);
     run->emitted_watermark = run->gather->watermark;

@@ -57,7 +57,6 @@ struct mri_chain {
 
 extern const mr_services mri_services;
 
-void mri_column_open(mr_arena *arena, mr_column *column, mr_type type);
 uint32_t mri_row_reaching(const mri_flow *flow, uint32_t row, int64_t when);
 
 #endif

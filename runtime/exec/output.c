@@ -1,21 +1,19 @@
 /* output.c: rows of an edge to records of a topic, with marks on the last of each commit. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/hash.h"
 #include "exec/task.h"
 
 enum { MARK_EVERY_US = 100000 };
 
-/* --- worker ------------------------------------------------------------------------------------ */
+/* --- worker ------------------------------------------------------------------------------------
+ */
 
-/* Rows of input partition p go to output partition p when the key is the same and so is the way from
- * a key to its partition; then one task alone writes each partition. */
-static bool keeps_partition(const struct mri_worker *worker, const mri_topic *to,
-                            uint32_t partitions) {
-    const mri_topic *from = worker->input;
-    if (from == NULL || partitions != worker->input_partitions) return false;
+/* Rows of input partition p go to output partition p when the key is the same and so is the way
+ * from a key to its partition; then one task alone writes each partition. */
+static bool same_way(const mri_topic *from, const mri_topic *to) {
     if (to->key.count == 0) return true;
     if (to->key.count != from->key.count || to->partitioner != from->partitioner) return false;
     for (uint32_t i = 0; i < to->key.count; i++) {
@@ -26,32 +24,46 @@ static bool keeps_partition(const struct mri_worker *worker, const mri_topic *to
     return true;
 }
 
+static bool keeps_partition(const struct mri_worker *worker, const mri_topic *to,
+                            uint32_t partitions) {
+    const mri_topic *from = worker->input;
+    return from != NULL && partitions == worker->input_partitions && same_way(from, to);
+}
+
+bool mri_topic_has_one_writer(const mri_plan *plan, const mri_topic *topic) {
+    if (topic->writer < 0) return false;
+    const mri_stage *writer = &plan->stages[topic->writer];
+    if (writer->input < 0) return true;
+    const mri_topic *from = &plan->topics[writer->input];
+    return from->partitions > 0 && from->partitions == topic->partitions && same_way(from, topic);
+}
+
 mr_status mri_outputs_open(struct mri_worker *worker, mr_error *err) {
     const mri_stage *stage = worker->stage;
     uint32_t *found = mri_alloc_array(worker->arena, stage->output_count + 1u, sizeof *found);
-    mr_status status = mri_topics_ensure(&worker->config, worker->arena,
-                                         &worker->input_partitions, found, err);
-    worker->outputs =
-        mri_alloc_array(worker->arena, stage->output_count, sizeof *worker->outputs);
+    mr_status status =
+        mri_topics_ensure(&worker->config, worker->arena, &worker->input_partitions, found, err);
+    worker->outputs = mri_alloc_array(worker->arena, stage->output_count, sizeof *worker->outputs);
     for (uint32_t i = 0; status == MR_OK && i < stage->output_count; i++) {
         mri_output_plan *out = &worker->outputs[i];
         out->output = &stage->outputs[i];
         out->topic = &worker->plan->topics[out->output->topic];
         out->partitions = found[i];
         out->own_partition = keeps_partition(worker, out->topic, found[i]);
-        if (out->topic->format != MRI_AVRO) continue;
-        uint64_t fingerprint = 0;
-        status = mri_schemas_announce(worker->log, worker->plan, out->topic, out->output->schema,
-                                      worker->arena, &fingerprint, err);
-        if (status == MR_OK) {
-            status = mri_avro_encoder_open(worker->arena, out->output->schema, fingerprint,
-                                           &out->avro, err);
-        }
+        status =
+            mri_topic_rows_open(worker->plan, out->topic, found[i], worker->log, &out->rows, err);
     }
     return status;
 }
 
-/* --- task -------------------------------------------------------------------------------------- */
+void mri_outputs_close(struct mri_worker *worker) {
+    for (uint32_t i = 0; worker->outputs != NULL && i < worker->stage->output_count; i++) {
+        mri_topic_rows_close(worker->outputs[i].rows);
+    }
+}
+
+/* --- task --------------------------------------------------------------------------------------
+ */
 
 void mri_task_outputs_open(mri_task *task) {
     const struct mri_worker *worker = task->worker;
@@ -109,62 +121,32 @@ static mr_status send_pending(mri_task *task, const mri_output_plan *plan, uint3
     return send(task, plan, partition, &record, err);
 }
 
-static int64_t floor_ms(int64_t us) {
-    return us >= 0 ? us / 1000 : -((-us + 999) / 1000);
-}
-
-static mr_status partition_of(mri_task *task, const mri_output_plan *plan, const mr_batch *batch,
-                              uint32_t row, bool *keyed, uint32_t *partition, mr_error *err) {
-    struct mri_worker *worker = task->worker;
-    const mri_topic *topic = plan->topic;
-    *keyed = topic->key.count > 0;
-    *partition = task->partition % plan->partitions;
-    if (!*keyed) return MR_OK;
-    mri_text *key = &worker->key;
-    mri_text_clear(key);
-    if (!mri_key_text(batch, plan->output->schema, &topic->key, row, key)) {
-        return mr_fail(err, MR_ERR_RECORD, NULL,
-                       "%s: a row for topic '%s' has no key: its key column is null", task->where,
-                       topic->name);
-    }
-    *partition = topic->partitioner == MRI_CRC32
-                     ? mri_crc32(key->data, key->size) % plan->partitions
-                     : mri_partition_murmur2(key->data, key->size, plan->partitions);
-    if (plan->own_partition && *partition != task->partition) {
-        return mr_fail(err, MR_ERR_TOPIC, NULL,
-                       "%s: key '%.*s' belongs to partition %u: the topic was written with another "
-                       "partitioner or partition count; say which with partitioner:",
-                       task->where, (int)key->size, key->data, *partition);
-    }
-    return MR_OK;
-}
-
 static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, uint32_t row,
                          mr_error *err) {
     struct mri_worker *worker = task->worker;
     const mri_output_plan *plan = &worker->outputs[index];
-    const mr_batch *batch = &flow->batch;
-    bool keyed = false;
-    uint32_t partition = 0;
-    mr_status status = partition_of(task, plan, batch, row, &keyed, &partition, err);
-    if (status != MR_OK) return status;
+    uint32_t partition = task->partition % plan->partitions;
+    mri_text *key = &worker->key;
+    mr_status status = mri_rows_partition(plan->rows, &flow->batch, row, key, &partition, err);
+    if (status != MR_OK) return mr_fail_in(err, "%s", task->where);
+    if (plan->own_partition && partition != task->partition) {
+        return mr_fail(err, MR_ERR_TOPIC, NULL,
+                       "%s: key '%.*s' belongs to partition %u: the topic was written with another "
+                       "partitioner or partition count; say which with partitioner:",
+                       task->where, (int)key->size, key->data, partition);
+    }
     struct pending *pending = &task->outputs[index].pending[partition];
     if (pending->used) status = send_pending(task, plan, partition, pending, NULL, err);
     if (status != MR_OK) return status;
+    const uint32_t origin = flow->batch.origin[row];
     pending->used = true;
-    pending->keyed = keyed;
+    pending->keyed = plan->topic->key.count > 0;
     mri_text_clear(&pending->key);
-    if (keyed) mri_text_add(&pending->key, worker->key.data, worker->key.size);
-    mri_text_clear(&pending->value);
-    if (plan->avro != NULL) {
-        mri_avro_encode(plan->avro, batch, row, &pending->value);
-    } else {
-        mri_json_encode(plan->output->schema, batch, row, &pending->value);
-    }
-    const uint32_t origin = batch->origin[row];
-    pending->timestamp_ms = floor_ms(batch->time_us[row]);
+    mri_text_add(&pending->key, key->data, key->size);
+    mri_rows_value(plan->rows, &flow->batch, row, &pending->value);
+    pending->timestamp_ms = mri_floor_ms(flow->batch.time_us[row]);
     pending->ingest_us =
-        origin < flow->origin_count ? batch->origins[origin].ingest_us : MR_TIME_NONE;
+        origin < flow->origin_count ? flow->batch.origins[origin].ingest_us : MR_TIME_NONE;
     return MR_OK;
 }
 
@@ -178,7 +160,8 @@ mr_status mri_output_rows(mri_task *task, uint32_t output, const mri_flow *flow,
     return MR_OK;
 }
 
-/* --- marks ------------------------------------------------------------------------------------- */
+/* --- marks -------------------------------------------------------------------------------------
+ */
 
 static bool marks_partition(const mri_task *task, const mri_output_plan *plan, uint32_t partition) {
     return !plan->own_partition || partition == task->partition;
@@ -188,8 +171,8 @@ static mri_mark mark_now(const mri_task *task, const mri_output_plan *plan) {
     const struct mri_worker *worker = task->worker;
     const bool alone = plan->own_partition || worker->input == NULL;
     const bool final = task->time.final_us != MR_TIME_NONE;
-    int64_t time_us = mri_chain_watermark(&task->chain, plan->output->from,
-                                          task->time.watermark_us);
+    int64_t time_us =
+        mri_chain_watermark(&task->chain, plan->output->from, task->time.watermark_us);
     if (final && task->time.final_us > time_us) time_us = task->time.final_us;
     return (mri_mark){.writer = alone ? 0 : task->partition,
                       .writers = alone ? 1 : worker->input_partitions,
@@ -228,10 +211,14 @@ static mr_status seal_partition(mri_task *task, uint32_t index, uint32_t partiti
         out->marking_us[partition] = marked ? mark->time_us : MR_TIME_NONE;
         return send_pending(task, plan, partition, pending, marked ? bytes : NULL, err);
     }
-    if (!marked || !(moved || final_due(task, out))) return MR_OK;
+    const int64_t now = task->worker->env->now_us(task->worker->env->self);
+    const bool soon = now - out->mark_now_us < MARK_EVERY_US && out->mark_now_us != 0;
+    if (!marked || !(final_due(task, out) || (moved && !soon))) return MR_OK;
+    out->marked_now = true;
     out->marking_us[partition] = mark->time_us;
-    const mri_record record = {.mark = bytes, .mark_size = MRI_MARK_BYTES,
-                               .timestamp_ms = floor_ms(mark->time_us),
+    const mri_record record = {.mark = bytes,
+                               .mark_size = MRI_MARK_BYTES,
+                               .timestamp_ms = mri_floor_ms(mark->time_us),
                                .ingest_us = MR_TIME_NONE};
     return send(task, plan, partition, &record, err);
 }
@@ -254,6 +241,8 @@ void mri_outputs_committed(mri_task *task) {
     for (uint32_t i = 0; i < worker->stage->output_count; i++) {
         mri_task_output *out = &task->outputs[i];
         out->any = false;
+        if (out->marked_now) out->mark_now_us = worker->env->now_us(worker->env->self);
+        out->marked_now = false;
         out->final_marked = task->time.final_us != MR_TIME_NONE;
         for (uint32_t p = 0; p < worker->outputs[i].partitions; p++) {
             if (out->marking_us[p] != MR_TIME_NONE) out->marked_us[p] = out->marking_us[p];

@@ -1,5 +1,5 @@
-/* schemas.c: writer schemas in the compacted topic <pipeline>.schemas: key the fingerprint as 16 hex
- * digits, value the schema as JSON. Every writer puts its own there before its first record. */
+/* schemas.c: writer schemas in the compacted topic <pipeline>.schemas: key the fingerprint as 16
+ * hex digits, value the schema as JSON. Every writer puts its own there before its first record. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +44,11 @@ static bool fingerprint_parse(const mri_record *record, uint64_t *out) {
 mri_schemas *mri_schemas_open(mri_log *log, const char *topic, const mr_schema *reader) {
     mr_arena *arena = mri_arena_open(64 * 1024);
     mri_schemas *schemas = mri_alloc(arena, sizeof *schemas);
-    *schemas = (mri_schemas){.log = log, .topic = mri_strdup(arena, topic), .reader = reader,
-                             .arena = arena, .read_us = MR_TIME_NONE};
+    *schemas = (mri_schemas){.log = log,
+                             .topic = mri_strdup(arena, topic),
+                             .reader = reader,
+                             .arena = arena,
+                             .read_us = MR_TIME_NONE};
     return schemas;
 }
 
@@ -73,8 +76,7 @@ static mr_status learn(void *arg, const mri_record *record, mr_error *err) {
     if (find(schemas, fingerprint) != NULL) return MR_OK;
     if (schemas->count == schemas->capacity) {
         schemas->capacity = schemas->capacity > 0 ? schemas->capacity * 2 : 8;
-        schemas->known =
-            mri_realloc(schemas->known, schemas->capacity, sizeof *schemas->known);
+        schemas->known = mri_realloc(schemas->known, schemas->capacity, sizeof *schemas->known);
     }
     struct known *known = &schemas->known[schemas->count++];
     *known = (struct known){.fingerprint = fingerprint};
@@ -140,7 +142,10 @@ mr_status mri_schemas_announce(mri_log *log, const mri_plan *plan, const mri_top
     if (status != MR_OK || search.found) return status;
     char key[FINGERPRINT_TEXT];
     fingerprint_text(*fingerprint, key);
-    const mri_record record = {.key = key, .key_size = FINGERPRINT_TEXT - 1, .value = text,
-                               .value_size = (uint32_t)strlen(text), .ingest_us = MR_TIME_NONE};
+    const mri_record record = {.key = key,
+                               .key_size = FINGERPRINT_TEXT - 1,
+                               .value = text,
+                               .value_size = (uint32_t)strlen(text),
+                               .ingest_us = MR_TIME_NONE};
     return log->ops->publish(log, schemas, 0, &record, 1, err);
 }

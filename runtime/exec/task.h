@@ -16,7 +16,8 @@
 
 enum { MRI_WRITERS_MAX = 10000, MRI_NAME_BYTES = 320 };
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------------
+ */
 
 /* "<pipeline>.<stage>.e1", "....state", "<pipeline>.<stage>.lease", "<pipeline>.schemas". */
 char *mri_name_group(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
@@ -24,7 +25,8 @@ char *mri_name_changelog(mr_arena *arena, const mri_plan *plan, const mri_stage 
 char *mri_name_lease(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
 char *mri_name_schemas(mr_arena *arena, const mri_plan *plan);
 
-/* --- time of a task ---------------------------------------------------------------------------- */
+/* --- time of a task ----------------------------------------------------------------------------
+ */
 
 struct writer_time {
     int64_t time_us;
@@ -48,26 +50,42 @@ void mri_time_copy(mri_task_time *to, const mri_task_time *from);
 void mri_time_row(mri_task_time *time, int64_t time_us, bool marked);
 /* False: the mark does not fit those seen before. */
 bool mri_time_mark(mri_task_time *time, const mri_mark *mark);
+/* One task alone writes here: its rows count before its first mark. */
+void mri_time_one_writer(mri_task_time *time);
 void mri_time_raise(mri_task_time *time, int64_t watermark_us);
 bool mri_time_all_final(const mri_task_time *time, int64_t *final_us);
 void mri_time_format(const mri_task_time *time, mri_text *out);
 bool mri_time_parse(mri_task_time *time, const void *data, size_t size);
 
-/* --- schemas ----------------------------------------------------------------------------------- */
+/* --- schemas -----------------------------------------------------------------------------------
+ */
 
 typedef struct mri_schemas mri_schemas; /* writer schemas by fingerprint, for one reader schema */
 
 mri_schemas *mri_schemas_open(mri_log *log, const char *topic, const mr_schema *reader);
-/* MR_ERR_RECORD: nobody has announced this schema. Reads the topic again at most once per second. */
-mr_status mri_schemas_find(mri_schemas *, uint64_t fingerprint, int64_t now_us,
-                           mri_avro_plan **out, mr_error *err);
+/* MR_ERR_RECORD: nobody has announced this schema. Reads the topic again at most once per second.
+ */
+mr_status mri_schemas_find(mri_schemas *, uint64_t fingerprint, int64_t now_us, mri_avro_plan **out,
+                           mr_error *err);
 void mri_schemas_close(mri_schemas *);
 /* Announces the schema of a topic unless it is there; *fingerprint goes into its records. */
 mr_status mri_schemas_announce(mri_log *log, const mri_plan *plan, const mri_topic *topic,
                                const mr_schema *schema, mr_arena *arena, uint64_t *fingerprint,
                                mr_error *err);
 
-/* --- outputs ----------------------------------------------------------------------------------- */
+/* --- rows of a topic, beside mri_topic_rows_*() -------------------------------------------------
+ */
+
+/* Key text and partition of a row; without key columns *partition stays as it is. */
+mr_status mri_rows_partition(const mri_topic_rows *rows, const mr_batch *batch, uint32_t row,
+                             mri_text *key, uint32_t *partition, mr_error *err);
+void mri_rows_value(const mri_topic_rows *rows, const mr_batch *batch, uint32_t row, mri_text *out);
+mr_status mri_rows_read(mri_topic_rows *rows, const mri_record *record, mri_decode_target *to,
+                        uint32_t row, int64_t *nulled, mr_error *err);
+int64_t mri_floor_ms(int64_t us);
+
+/* --- outputs -----------------------------------------------------------------------------------
+ */
 
 /* The last record of a partition waits, so that a mark can ride on it. */
 struct pending {
@@ -83,7 +101,7 @@ typedef struct mri_output_plan {
     const mri_topic *topic;
     uint32_t partitions;
     bool own_partition; /* rows of partition p go to partition p: one writer per partition */
-    mri_avro_encoder *avro;
+    mri_topic_rows *rows;
 } mri_output_plan;
 
 /* What a task keeps per output. */
@@ -91,11 +109,14 @@ typedef struct mri_task_output {
     struct pending *pending; /* per partition */
     int64_t *marked_us;      /* per partition: last mark written; MR_TIME_NONE: none */
     int64_t *marking_us;     /* in the running transaction; MR_TIME_NONE: none */
+    int64_t mark_now_us;     /* when a record that is only a mark was written last */
+    bool marked_now;         /* in the running transaction */
     bool final_marked;
-    bool any;                /* something waits */
+    bool any; /* something waits */
 } mri_task_output;
 
-/* --- sources and sinks ------------------------------------------------------------------------- */
+/* --- sources and sinks -------------------------------------------------------------------------
+ */
 
 typedef struct mri_task_sink {
     const mr_sink_calls *calls;
@@ -104,7 +125,7 @@ typedef struct mri_task_sink {
     mri_io_owner *owner;
     char *position; /* committed */
     size_t position_size;
-    char *sealed;   /* of the running commit */
+    char *sealed; /* of the running commit */
     size_t sealed_size;
     bool open;
 } mri_task_sink;
@@ -119,7 +140,8 @@ typedef struct mri_task_source {
     bool open;
 } mri_task_source;
 
-/* --- task and worker --------------------------------------------------------------------------- */
+/* --- task and worker ---------------------------------------------------------------------------
+ */
 
 typedef struct mri_task {
     struct mri_worker *worker;
@@ -132,14 +154,14 @@ typedef struct mri_task {
     mri_task_time time, time_committed;
     mri_task_output *outputs;
     mri_task_sink *sinks;
-    mri_task_source *source;   /* NULL: reads a topic */
-    bool dirty;                /* something to commit */
-    bool must_commit;          /* before anything is written outside of the log */
+    mri_task_source *source; /* NULL: reads a topic */
+    bool dirty;              /* something to commit */
+    bool must_commit;        /* before anything is written outside of the log */
     bool layout_changed;
-    int64_t record_now_us;     /* when the last record or the assignment came */
+    int64_t record_now_us; /* when the last record or the assignment came */
     int64_t end_checked_us;
-    int64_t target;            /* until_end on a topic without marks: the end at start */
-    mri_text *stale;           /* keys of the changelog to delete */
+    int64_t target;  /* until_end on a topic without marks: the end at start */
+    mri_text *stale; /* keys of the changelog to delete */
     uint32_t stale_count;
 } mri_task;
 
@@ -152,15 +174,14 @@ struct mri_worker {
     const mri_env *env;
     mr_arena *arena;
     mri_chain *chain;
-    mri_schemas *schemas;      /* NULL: the input is not Avro */
-    mri_json_decoder *json;
-    const mri_topic *input;    /* NULL: a source */
+    mri_topic_rows *input_rows; /* NULL: a source */
+    const mri_topic *input;     /* NULL: a source */
     uint32_t input_partitions;
     mri_output_plan *outputs;
     const char *changelog;
     mri_task **tasks;
     uint32_t task_count, task_capacity;
-    bool assigned;
+    bool assigned, progressed;
     /* buffers of one batch */
     mr_column *columns;
     uint32_t *slot, *origin;
@@ -170,8 +191,8 @@ struct mri_worker {
     mri_record *records;
     mri_text key;
     /* cadence */
-    int64_t commit_now_us;      /* when the last commit ended */
-    int64_t waiting_since_us;   /* first output that waits; MR_TIME_NONE: none */
+    int64_t commit_now_us;    /* when the last commit ended */
+    int64_t waiting_since_us; /* first output that waits; MR_TIME_NONE: none */
     int64_t commit_mean_us;
     mri_offset *offsets;
     mri_worker_stats stats, shared_stats;
@@ -179,8 +200,8 @@ struct mri_worker {
     int64_t refused_logged;
 };
 
-mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next,
-                        mri_task **out, mr_error *err);
+mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, mri_task **out,
+                        mr_error *err);
 void mri_task_close(mri_task *task);
 /* Sends everything that the commit of this task needs, and makes its sinks durable. */
 mr_status mri_task_seal(mri_task *task, mr_error *err);
@@ -213,6 +234,9 @@ void mri_sinks_committed(mri_task *task);
 mr_status mri_sinks_rollback(mri_task *task, mr_error *err);
 
 mr_status mri_outputs_open(struct mri_worker *worker, mr_error *err);
+void mri_outputs_close(struct mri_worker *worker);
+/* Each partition of the topic is written by one task alone, as far as the pipeline file says. */
+bool mri_topic_has_one_writer(const mri_plan *plan, const mri_topic *topic);
 void mri_task_outputs_open(mri_task *task);
 void mri_task_outputs_close(mri_task *task);
 mr_status mri_output_rows(mri_task *task, uint32_t output, const mri_flow *flow, mr_error *err);
@@ -222,9 +246,9 @@ void mri_outputs_committed(mri_task *task);
 void mri_outputs_rollback(mri_task *task);
 bool mri_outputs_mark_due(const mri_task *task);
 
-/* Topics of the stage as the log should have them; partitions found of the input and the outputs. */
+/* Topics of the stage as the log should have them; partitions found of the input and the outputs.
+ */
 mr_status mri_topics_ensure(const mri_worker_config *config, mr_arena *arena,
-                            uint32_t *input_partitions, uint32_t *output_partitions,
-                            mr_error *err);
+                            uint32_t *input_partitions, uint32_t *output_partitions, mr_error *err);
 
 #endif

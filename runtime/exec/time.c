@@ -8,8 +8,10 @@
 enum { TIME_FORMAT = 1 };
 
 void mri_time_init(mri_task_time *time) {
-    *time = (mri_task_time){.rows_us = MR_TIME_NONE, .wall_us = MR_TIME_NONE,
-                            .watermark_us = MR_TIME_NONE, .final_us = MR_TIME_NONE};
+    *time = (mri_task_time){.rows_us = MR_TIME_NONE,
+                            .wall_us = MR_TIME_NONE,
+                            .watermark_us = MR_TIME_NONE,
+                            .final_us = MR_TIME_NONE};
 }
 
 void mri_time_free(mri_task_time *time) {
@@ -26,6 +28,10 @@ static void writers_resize(mri_task_time *time, uint32_t writers) {
         time->by_writer[i] = (struct writer_time){.time_us = MR_TIME_NONE};
     }
     time->writers = writers;
+}
+
+void mri_time_one_writer(mri_task_time *time) {
+    if (time->writers == 0) writers_resize(time, 1);
 }
 
 void mri_time_copy(mri_task_time *to, const mri_task_time *from) {

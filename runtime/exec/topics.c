@@ -58,16 +58,15 @@ mr_status mri_topics_ensure(const mri_worker_config *config, mr_arena *arena,
         status = ensure_topic(log, topic, &output_partitions[i], err);
     }
     if (status != MR_OK) return status;
-    status = ensure_internal(log, mri_name_changelog(arena, plan, stage), *input_partitions, true,
-                             err);
+    status =
+        ensure_internal(log, mri_name_changelog(arena, plan, stage), *input_partitions, true, err);
     if (status != MR_OK) return status;
     return ensure_internal(log, mri_name_schemas(arena, plan), 1, true, err);
 }
 
 mr_status mri_stage_prepare(const mri_worker_config *config, mr_error *err) {
     mr_arena *arena = mri_arena_open(16 * 1024);
-    uint32_t *found =
-        mri_alloc_array(arena, config->stage->output_count + 1u, sizeof *found);
+    uint32_t *found = mri_alloc_array(arena, config->stage->output_count + 1u, sizeof *found);
     uint32_t input = 0;
     mr_status status = mri_topics_ensure(config, arena, &input, found, err);
     for (uint32_t i = 0; status == MR_OK && i < config->stage->output_count; i++) {

@@ -1,0 +1,139 @@
+/* feed.c: a source to flows of rows. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "exec/task.h"
+
+static mr_status feed_reject(mr_source_ctx *ctx, const char *file, int64_t line, const char *reason,
+                             const char *raw, uint32_t raw_size) {
+    mri_task *task = ctx->runtime;
+    char place[MRI_NAME_BYTES * 4];
+    mr_error why;
+    (void)raw;
+    (void)raw_size;
+    (void)snprintf(place, sizeof place, "%s:%lld", file, (long long)line);
+    (void)!mr_fail(&why, MR_ERR_RECORD, NULL, "%s", reason);
+    return mri_task_refuse(task, &why, place, ctx->error);
+}
+
+mr_status mri_feed_open(mri_task *task, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const mri_worker_doubles *doubles = worker->config.doubles;
+    const bool doubled = doubles != NULL && doubles->source != NULL;
+    mri_task_source *source = task->source;
+    source->calls = doubled ? doubles->source : worker->stage->source->source;
+    source->owner = mri_io_open(worker->env->wall_us, worker->env->self, &source->io);
+    source->sealed = mri_malloc(MR_POSITION_MAX);
+    source->ctx = (mr_source_ctx){
+        .options = doubled ? doubles->source_options : worker->stage->source_options,
+        .io = &source->io,
+        .schema = worker->stage->in,
+        .origins = worker->origins,
+        .watermark_us = MR_TIME_NONE,
+        .reject = feed_reject,
+        .error = err,
+        .runtime = task,
+    };
+    mr_status status = source->calls->open(&source->ctx);
+    if (status != MR_OK) return status;
+    source->open = true;
+    status = source->calls->seek(&source->ctx, source->position, source->position_size);
+    return status;
+}
+
+void mri_feed_close(mri_task *task) {
+    mri_task_source *source = task->source;
+    if (source == NULL) return;
+    if (source->open) source->calls->close(&source->ctx);
+    if (source->owner != NULL) mri_io_close(source->owner);
+    free(source->position);
+    free(source->sealed);
+    free(source);
+    task->source = NULL;
+}
+
+mr_status mri_feed_rollback(mri_task *task, mr_error *err) {
+    mri_task_source *source = task->source;
+    source->ctx.error = err;
+    source->ctx.ended = false;
+    source->ctx.watermark_us = MR_TIME_NONE;
+    return source->calls->seek(&source->ctx, source->position, source->position_size);
+}
+
+static void row_move(mri_task *task, mr_batch *batch, uint32_t from, uint32_t to) {
+    if (from == to) return;
+    for (uint32_t i = 0; i < batch->column_count; i++) {
+        mr_column *column = &batch->columns[i];
+        column->valid[to] = column->valid[from];
+        mri_cell_copy(column, from, to);
+    }
+    batch->time_us[to] = batch->time_us[from];
+    task->worker->origins[to] = task->worker->origins[from];
+}
+
+/* Slots and times of the rows that the source gave; rows without a key are taken out. */
+static mr_status rows_settle(mri_task *task, mr_batch *batch, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const uint32_t rows = batch->rows;
+    batch->rows = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        const uint32_t to = batch->rows;
+        mr_error why;
+        row_move(task, batch, row, to);
+        batch->origin[to] = to;
+        mr_status status = mri_input_slots(task, batch, to, &why);
+        if (status == MR_ERR_RECORD) {
+            char place[MRI_NAME_BYTES + 48];
+            (void)snprintf(place, sizeof place, "%s, row %lld", task->where,
+                           (long long)worker->origins[to].offset);
+            status = mri_task_refuse(task, &why, place, err);
+            if (status != MR_OK) return status;
+            continue;
+        }
+        if (status != MR_OK) {
+            if (err != NULL) *err = why;
+            return status;
+        }
+        worker->watermark[to] = task->time.watermark_us;
+        mri_time_row(&task->time, batch->time_us[to], false);
+        batch->rows++;
+    }
+    return MR_OK;
+}
+
+mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    mri_task_source *source = task->source;
+    if (source->ctx.ended && task->time.final_us != MR_TIME_NONE) return MR_OK;
+    mr_batch batch = {.capacity = worker->config.batch_rows,
+                      .column_count = worker->stage->in->count,
+                      .columns = worker->columns,
+                      .slot = worker->slot,
+                      .time_us = worker->time_us,
+                      .origin = worker->origin,
+                      .origins = worker->origins};
+    const int64_t before_us = task->time.watermark_us;
+    const int64_t skipped = source->ctx.skipped;
+    mri_arena_reset(worker->strings);
+    mri_io_batch(source->owner, worker->strings);
+    source->ctx.out = &batch;
+    source->ctx.error = err;
+    mr_status status = source->calls->poll(&source->ctx);
+    if (status == MR_OK) status = rows_settle(task, &batch, err);
+    if (status != MR_OK) return status;
+    worker->stats.skipped += source->ctx.skipped - skipped;
+    mri_time_raise(&task->time, source->ctx.watermark_us);
+    int64_t final_us = MR_TIME_NONE;
+    if (source->ctx.ended && worker->config.until_end && task->time.final_us == MR_TIME_NONE) {
+        final_us =
+            task->time.watermark_us == MR_TIME_NONE ? MR_TIME_NONE + 1 : task->time.watermark_us;
+        task->time.final_us = final_us;
+    }
+    if (batch.rows == 0 && final_us == MR_TIME_NONE && before_us == task->time.watermark_us) {
+        return MR_OK;
+    }
+    *progress = true;
+    return mri_task_run(task, &batch, batch.rows, final_us, err);
+}

@@ -1,0 +1,258 @@
+/* input.c: records of a topic to flows of rows. */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "exec/task.h"
+
+/* --- slots and runs, also for sources ------------------------------------------------------------
+ */
+
+mr_status mri_task_refuse(mri_task *task, const mr_error *why, const char *place, mr_error *err) {
+    enum { LOGGED_MAX = 10 };
+    struct mri_worker *worker = task->worker;
+    if (worker->stage->on_error == MRI_FAIL) {
+        return mr_fail(err, MR_ERR_RECORD, NULL, "%s: %s; set on_error: skip to go on without it",
+                       place, why->text);
+    }
+    worker->stats.rejected++;
+    if (worker->refused_logged++ < LOGGED_MAX) {
+        mri_log_line(worker->env, MRI_WARN,
+                     "msg=\"record skipped\" stage=%s place=\"%s\" why=\"%s\"", worker->stage->name,
+                     place, why->text);
+    }
+    return MR_OK;
+}
+
+mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err) {
+    const mri_stage *stage = task->worker->stage;
+    mri_keymap *keys = &task->chain.store.keys;
+    if (stage->key.count == 0) return mri_keymap_slot(keys, "", 0, &batch->slot[row], err);
+    const mr_column *first = &batch->columns[stage->key.column[0]];
+    if (stage->key.count == 1 && first->type == MR_STRING) {
+        if (!first->valid[row]) return mr_fail(err, MR_ERR_RECORD, NULL, "its key is null");
+        const mr_string *text = &first->str[row];
+        if (row > 0 && first->valid[row - 1] && text->size == first->str[row - 1].size &&
+            memcmp(text->data, first->str[row - 1].data, text->size) == 0) {
+            batch->slot[row] = batch->slot[row - 1];
+            return MR_OK;
+        }
+        return mri_keymap_slot(keys, text->data, text->size, &batch->slot[row], err);
+    }
+    mri_text *text = &task->worker->key;
+    mri_text_clear(text);
+    if (!mri_key_text(batch, stage->in, &stage->key, row, text)) {
+        return mr_fail(err, MR_ERR_RECORD, NULL, "a column of its key is null");
+    }
+    return mri_keymap_slot(keys, text->data, text->size, &batch->slot[row], err);
+}
+
+mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,
+                       mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const mri_flow flow = {.batch = *batch,
+                           .watermark = worker->watermark,
+                           .origin_count = origins,
+                           .watermark_end = task->time.watermark_us,
+                           .final_us = final_us};
+    task->dirty = true;
+    worker->stats.rows_in += batch->rows;
+    return mri_chain_run(worker->chain, &task->chain, &flow, err);
+}
+
+/* --- one record ----------------------------------------------------------------------------------
+ */
+
+struct filling {
+    mr_batch batch;
+    uint32_t origins;
+};
+
+static void filling_begin(mri_task *task, struct filling *f) {
+    struct mri_worker *worker = task->worker;
+    mri_arena_reset(worker->strings);
+    *f = (struct filling){.batch = {.capacity = MR_BATCH_ROWS,
+                                    .column_count = worker->stage->in->count,
+                                    .columns = worker->columns,
+                                    .slot = worker->slot,
+                                    .time_us = worker->time_us,
+                                    .origin = worker->origin,
+                                    .origins = worker->origins}};
+}
+
+static mr_status row_time(const mri_task *task, struct filling *f, uint32_t row, mr_error *err) {
+    const mri_stage *stage = task->worker->stage;
+    const mr_column *time = &f->batch.columns[stage->time];
+    if (!time->valid[row]) {
+        return mr_fail(err, MR_ERR_RECORD, NULL, "its event time '%s' is null",
+                       stage->in->columns[stage->time].name);
+    }
+    f->batch.time_us[row] = time->i64[row];
+    if (stage->in->columns[stage->time].flags & MR_COLUMN_WINDOW_END) f->batch.time_us[row]--;
+    return MR_OK;
+}
+
+/* The writer's way from key to partition must be ours, or one key would live in two tasks. One row
+ * of a batch is looked at. */
+static mr_status check_partition(const mri_task *task, const struct filling *f, uint32_t row,
+                                 mr_error *err) {
+    const struct mri_worker *worker = task->worker;
+    const mri_topic *topic = worker->input;
+    if (row > 0 || topic->key.count == 0 || !worker->stage->stateful) return MR_OK;
+    const mr_string key = mri_keymap_key(&task->chain.store.keys, f->batch.slot[row]);
+    const uint32_t partitions = worker->input_partitions;
+    const uint32_t wanted = topic->partitioner == MRI_CRC32
+                                ? mri_crc32(key.data, key.size) % partitions
+                                : mri_partition_murmur2(key.data, key.size, partitions);
+    if (wanted == task->partition) return MR_OK;
+    return mr_fail(
+        err, MR_ERR_TOPIC, NULL,
+        "%s: key '%.*s' belongs to partition %u of %u by the %s partitioner; the topic was "
+        "written with another one (librdkafka's default is crc32) or another partition "
+        "count: set partitioner: of topic '%s'",
+        task->where, (int)key.size, key.data, wanted, partitions,
+        topic->partitioner == MRI_CRC32 ? "crc32" : "murmur2", topic->name);
+}
+
+static mr_status record_row(mri_task *task, const mri_record *record, struct filling *f,
+                            mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const uint32_t row = f->batch.rows;
+    mri_decode_target target = {.batch = &f->batch, .strings = worker->strings};
+    mr_error why;
+    mr_status status =
+        mri_rows_read(worker->input_rows, record, &target, row, &worker->stats.nulled, &why);
+    if (status == MR_OK) status = row_time(task, f, row, &why);
+    if (status == MR_OK) status = mri_input_slots(task, &f->batch, row, &why);
+    if (status == MR_ERR_RECORD) {
+        char place[MRI_NAME_BYTES + 48];
+        (void)snprintf(place, sizeof place, "%s, offset %lld", task->where,
+                       (long long)record->offset);
+        return mri_task_refuse(task, &why, place, err);
+    }
+    if (status != MR_OK) {
+        if (err != NULL) *err = why;
+        return status;
+    }
+    status = check_partition(task, f, row, err);
+    if (status != MR_OK) return status;
+    worker->watermark[row] = task->time.watermark_us;
+    worker->origins[row] = (mr_origin){.offset = record->offset, .ingest_us = record->ingest_us};
+    f->batch.origin[row] = row;
+    f->batch.rows++;
+    f->origins++;
+    mri_time_row(&task->time, f->batch.time_us[row], worker->input->marks);
+    return MR_OK;
+}
+
+/* *final_us: the mark ended the input. */
+static mr_status record_mark(mri_task *task, const mri_record *record, int64_t *final_us,
+                             mr_error *err) {
+    mri_mark mark;
+    mr_error why;
+    *final_us = MR_TIME_NONE;
+    if (!mri_mark_parse(record->mark, record->mark_size, &mark) ||
+        !mri_time_mark(&task->time, &mark)) {
+        char place[MRI_NAME_BYTES + 48];
+        (void)snprintf(place, sizeof place, "%s, offset %lld", task->where,
+                       (long long)record->offset);
+        (void)!mr_fail(&why, MR_ERR_RECORD, NULL, "its mark cannot be read");
+        return mri_task_refuse(task, &why, place, err);
+    }
+    if (!mark.final || task->time.final_us != MR_TIME_NONE) return MR_OK;
+    if (mri_time_all_final(&task->time, final_us)) task->time.final_us = *final_us;
+    return MR_OK;
+}
+
+/* --- ends without marks -------------------------------------------------------------------------
+ */
+
+static mr_status run_end(mri_task *task, int64_t final_us, mr_error *err) {
+    struct filling f;
+    filling_begin(task, &f);
+    return mri_task_run(task, &f.batch, 0, final_us, err);
+}
+
+/* --until-end on a topic that nobody marks: it ends where it ended when the run began. */
+static mr_status end_by_offset(mri_task *task, bool *progress, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    if (task->target == MRI_OFFSET_NONE) {
+        const mr_status status = worker->log->ops->end_offset(worker->log, worker->input->log_name,
+                                                              task->partition, &task->target, err);
+        if (status != MR_OK) return status;
+    }
+    if (task->next < task->target || task->time.final_us != MR_TIME_NONE) return MR_OK;
+    *progress = true;
+    task->time.final_us =
+        task->time.rows_us == MR_TIME_NONE ? MR_TIME_NONE + 1 : task->time.rows_us;
+    return run_end(task, task->time.final_us, err);
+}
+
+/* A topic without marks that has been silent for `idle`, read to its confirmed end: the wall clock
+ * moves time on. The decision is saved with the next commit. */
+static mr_status idle_rule(mri_task *task, bool *progress, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const int64_t now = worker->env->now_us(worker->env->self);
+    const int64_t idle = worker->stage->idle_us;
+    if (idle == MR_TIME_NONE || now - task->record_now_us < idle ||
+        now - task->end_checked_us < idle) {
+        return MR_OK;
+    }
+    int64_t end = 0;
+    const mr_status status = worker->log->ops->end_offset(worker->log, worker->input->log_name,
+                                                          task->partition, &end, err);
+    if (status != MR_OK) return status;
+    task->end_checked_us = now;
+    if (task->next < end || task->time.rows_us == MR_TIME_NONE) return MR_OK;
+    const int64_t wall = worker->env->wall_us(worker->env->self);
+    if (wall <= task->time.watermark_us) return MR_OK;
+    task->time.wall_us = wall;
+    mri_time_raise(&task->time, wall);
+    *progress = true;
+    return run_end(task, MR_TIME_NONE, err);
+}
+
+/* --- a turn --------------------------------------------------------------------------------------
+ */
+
+static mr_status records_run(mri_task *task, uint32_t count, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    struct filling f;
+    mr_status status = MR_OK;
+    filling_begin(task, &f);
+    for (uint32_t i = 0; i < count; i++) {
+        const mri_record *record = &worker->records[i];
+        int64_t final_us = MR_TIME_NONE;
+        if (record->value != NULL) {
+            status = record_row(task, record, &f, err);
+        }
+        if (status == MR_OK && record->mark != NULL && worker->input->marks) {
+            status = record_mark(task, record, &final_us, err);
+        }
+        if (status != MR_OK) return status;
+        task->next = record->offset + 1;
+        if (final_us == MR_TIME_NONE) continue;
+        status = mri_task_run(task, &f.batch, f.origins, final_us, err);
+        if (status != MR_OK) return status;
+        filling_begin(task, &f);
+    }
+    return mri_task_run(task, &f.batch, f.origins, MR_TIME_NONE, err);
+}
+
+mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    uint32_t count = 0;
+    mr_status status =
+        worker->log->ops->fetch(worker->member, 0, task->partition, worker->config.batch_rows,
+                                worker->records, &count, err);
+    if (status != MR_OK) return status;
+    if (count > 0) {
+        *progress = true;
+        task->record_now_us = worker->env->now_us(worker->env->self);
+        status = records_run(task, count, err);
+    }
+    if (status != MR_OK || worker->input->marks) return status;
+    if (worker->config.until_end) return end_by_offset(task, progress, err);
+    return count == 0 ? idle_rule(task, progress, err) : MR_OK;
+}

@@ -1,0 +1,372 @@
+/* task.c: a task's life: restored from its changelog, sealed into it at every commit.
+ *
+ * Besides the keyed state of saved.c the changelog holds records of the task itself: 't' and a
+ * name: "time", "layout", "source", "sink:<id>". */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "exec/task.h"
+
+enum { STALE_MAX = 100000 };
+
+/* --- rows of edges -------------------------------------------------------------------------------
+ */
+
+static bool same_edge(mri_edge a, mri_edge b) {
+    return a.step == b.step && a.port == b.port;
+}
+
+static mr_status consume(void *arg, mri_edge from, const mri_flow *flow, mr_error *err) {
+    mri_task *task = arg;
+    const mri_stage *stage = task->worker->stage;
+    for (uint32_t i = 0; i < stage->output_count; i++) {
+        if (!same_edge(stage->outputs[i].from, from)) continue;
+        const mr_status status = mri_output_rows(task, i, flow, err);
+        if (status != MR_OK) return status;
+    }
+    for (uint32_t i = 0; i < stage->sink_count; i++) {
+        if (!same_edge(stage->sinks[i].from, from)) continue;
+        const mr_status status = mri_sink_rows(task, i, flow, err);
+        if (status != MR_OK) return status;
+    }
+    return MR_OK;
+}
+
+/* --- layout --------------------------------------------------------------------------------------
+ */
+
+/* One line per use: step, use, operator, digests of the options that change layout and meaning. */
+static void layout_text(const mri_stage *stage, mri_text *out) {
+    mri_text_clear(out);
+    for (uint32_t i = 0; i < stage->step_count; i++) {
+        const mri_step *step = &stage->steps[i];
+        if (!step->stateful) continue;
+        for (uint32_t k = 0; k < step->use_count; k++) {
+            const mri_use *use = &step->uses[k];
+            mri_text_printf(out, "%s\t%s\t%s\t%016" PRIx64 "\t%016" PRIx64 "\n", step->id,
+                            use->name, use->op->name, use->layout, use->meaning);
+        }
+    }
+}
+
+struct layout_line {
+    char step[MR_NAME_MAX + 1], use[MR_NAME_MAX + 1], op[MR_NAME_MAX + 1];
+    uint64_t layout, meaning;
+};
+
+static bool layout_line_parse(const char *text, struct layout_line *line) {
+    return sscanf(text, "%63[^\t]\t%63[^\t]\t%63[^\t]\t%" SCNx64 "\t%" SCNx64, line->step,
+                  line->use, line->op, &line->layout, &line->meaning) == 5;
+}
+
+static const mri_use *find_use(const mri_stage *stage, const struct layout_line *line) {
+    for (uint32_t i = 0; i < stage->step_count; i++) {
+        if (strcmp(stage->steps[i].id, line->step) != 0) continue;
+        for (uint32_t k = 0; k < stage->steps[i].use_count; k++) {
+            if (strcmp(stage->steps[i].uses[k].name, line->use) == 0) {
+                return &stage->steps[i].uses[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+static mr_status layout_line_check(const mri_task *task, const struct layout_line *line,
+                                   mr_error *err) {
+    const mri_use *use = find_use(task->worker->stage, line);
+    const char *why = NULL;
+    if (use == NULL) {
+        why = "stands no more in the pipeline file; put it back";
+    } else if (strcmp(use->op->name, line->op) != 0) {
+        why = "is another operator now; give it another id";
+    } else if (use->layout != line->layout) {
+        why = "has other options now that change the layout of its state; give it another id";
+    } else if (use->meaning != line->meaning) {
+        why = "has other options now that change what its state means; give it another id";
+    } else {
+        return MR_OK;
+    }
+    return mr_fail(err, MR_ERR_STATE, NULL,
+                   "%s: there is saved state of '%s.%s' (%s), which %s, or begin anew (on the "
+                   "embedded log with --fresh)",
+                   task->where, line->step, line->use, line->op, why);
+}
+
+static mr_status layout_check(mri_task *task, const char *saved, size_t size, mr_error *err) {
+    mri_text now = {0};
+    layout_text(task->worker->stage, &now);
+    task->layout_changed = now.size != size || memcmp(now.data, saved, size) != 0;
+    mri_text_free(&now);
+    char *copy = mri_malloc(size + 1);
+    memcpy(copy, saved, size);
+    copy[size] = '\0';
+    mr_status status = MR_OK;
+    for (char *at = copy; status == MR_OK && *at != '\0';) {
+        char *end = strchr(at, '\n');
+        struct layout_line line;
+        if (end != NULL) *end = '\0';
+        if (!layout_line_parse(at, &line)) {
+            status = mr_fail(err, MR_ERR_STATE, NULL, "%s: the saved layout cannot be read",
+                             task->where);
+        } else {
+            status = layout_line_check(task, &line, err);
+        }
+        at = end != NULL ? end + 1 : at + strlen(at);
+    }
+    free(copy);
+    return status;
+}
+
+/* --- restore -------------------------------------------------------------------------------------
+ */
+
+static void keep_position(char **position, size_t *size, const mri_record *record) {
+    *size = record->value_size < MR_POSITION_MAX ? record->value_size : MR_POSITION_MAX;
+    *position = mri_realloc(*position, *size + 1, 1);
+    memcpy(*position, record->value, *size);
+}
+
+static mr_status restore_own(mri_task *task, const mri_record *record, mr_error *err) {
+    static const char sink_prefix[] = "sink:";
+    const mri_stage *stage = task->worker->stage;
+    const char *name = (const char *)record->key + 1;
+    const size_t size = record->key_size - 1;
+    if (record->value == NULL) return MR_OK;
+    if (size == 4 && memcmp(name, "time", 4) == 0) {
+        if (mri_time_parse(&task->time, record->value, record->value_size)) return MR_OK;
+        return mr_fail(err, MR_ERR_STATE, NULL, "%s: the saved watermark cannot be read",
+                       task->where);
+    }
+    if (size == 6 && memcmp(name, "layout", 6) == 0) {
+        return layout_check(task, record->value, record->value_size, err);
+    }
+    if (size == 6 && memcmp(name, "source", 6) == 0 && task->source != NULL) {
+        keep_position(&task->source->position, &task->source->position_size, record);
+        return MR_OK;
+    }
+    if (size <= sizeof sink_prefix - 1 || memcmp(name, sink_prefix, sizeof sink_prefix - 1) != 0) {
+        return MR_OK;
+    }
+    name += sizeof sink_prefix - 1;
+    for (uint32_t i = 0; i < stage->sink_count; i++) {
+        if (strlen(stage->sinks[i].id) == size - (sizeof sink_prefix - 1) &&
+            memcmp(stage->sinks[i].id, name, strlen(stage->sinks[i].id)) == 0) {
+            keep_position(&task->sinks[i].position, &task->sinks[i].position_size, record);
+        }
+    }
+    return MR_OK;
+}
+
+static mr_status restore_record(void *arg, const mri_record *record, mr_error *err) {
+    mri_task *task = arg;
+    task->worker->stats.restored_records++;
+    if (record->key == NULL || record->key_size < 2) return MR_OK;
+    if (((const char *)record->key)[0] == 't') return restore_own(task, record, err);
+    bool stale = false;
+    const mr_status status = mri_saved_restore(&task->chain.store, record->key, record->key_size,
+                                               record->value, record->value_size, &stale, err);
+    if (status != MR_OK) return mr_fail_in(err, "%s", task->where);
+    if (stale && record->value != NULL && task->stale_count < STALE_MAX) {
+        task->stale = mri_realloc(task->stale, task->stale_count + 1, sizeof *task->stale);
+        mri_text *key = &task->stale[task->stale_count++];
+        *key = (mri_text){0};
+        mri_text_add(key, record->key, record->key_size);
+    }
+    return MR_OK;
+}
+
+static mr_status restore(mri_task *task, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    task->layout_changed = true; /* unless the saved one says otherwise */
+    const mr_status status = worker->log->ops->scan(worker->log, worker->changelog, task->partition,
+                                                    restore_record, task, err);
+    if (status != MR_OK) return status;
+    mri_saved_restored(&task->chain.store);
+    if (worker->input != NULL && worker->input->marks &&
+        mri_topic_has_one_writer(worker->plan, worker->input)) {
+        mri_time_one_writer(&task->time);
+    }
+    mri_time_copy(&task->time_committed, &task->time);
+    mri_chain_rewind(worker->chain, &task->chain, task->time.watermark_us);
+    return MR_OK;
+}
+
+/* --- open and close ------------------------------------------------------------------------------
+ */
+
+static void task_name(mri_task *task) {
+    const struct mri_worker *worker = task->worker;
+    if (worker->input == NULL) {
+        (void)snprintf(task->where, sizeof task->where, "stage %s, source %s", worker->stage->name,
+                       worker->stage->source->name);
+    } else {
+        (void)snprintf(task->where, sizeof task->where, "topic %s, partition %u",
+                       worker->input->name, task->partition);
+    }
+}
+
+static mr_status task_open(mri_task *task, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const mri_stage *stage = worker->stage;
+    mr_status status = mri_store_open(&task->chain.store, mri_chain_layouts(worker->chain),
+                                      stage->step_count, stage->keys_max, err);
+    if (status != MR_OK) return status;
+    task->chain_open = true;
+    const uint32_t counters = mri_chain_counters(worker->chain);
+    task->chain.watermarks = mri_calloc(stage->step_count, sizeof *task->chain.watermarks);
+    task->chain.counters = mri_calloc(counters, sizeof *task->chain.counters);
+    task->counters_committed = mri_calloc(counters, sizeof *task->counters_committed);
+    task->sinks = mri_calloc(stage->sink_count, sizeof *task->sinks);
+    if (worker->input == NULL) task->source = mri_calloc(1, sizeof *task->source);
+    mri_task_outputs_open(task);
+    status = restore(task, err);
+    if (status == MR_OK) status = mri_sinks_open(task, err);
+    if (status == MR_OK && task->source != NULL) status = mri_feed_open(task, err);
+    task->dirty = task->must_commit;
+    return status;
+}
+
+mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, mri_task **out,
+                        mr_error *err) {
+    mri_task *task = mri_calloc(1, sizeof *task);
+    task->worker = worker;
+    task->partition = partition;
+    task->next = task->next_committed = next;
+    task->target = MRI_OFFSET_NONE;
+    task->record_now_us = task->end_checked_us = worker->env->now_us(worker->env->self);
+    task_name(task);
+    task->chain.where = task->where;
+    task->chain.consume = consume;
+    task->chain.arg = task;
+    mri_time_init(&task->time);
+    mri_time_init(&task->time_committed);
+    const mr_status status = task_open(task, err);
+    if (status != MR_OK) {
+        mri_task_close(task);
+        return status;
+    }
+    *out = task;
+    return MR_OK;
+}
+
+void mri_task_close(mri_task *task) {
+    mri_feed_close(task);
+    mri_sinks_close(task);
+    mri_task_outputs_close(task);
+    if (task->chain_open) mri_store_close(&task->chain.store);
+    for (uint32_t i = 0; i < task->stale_count; i++) {
+        mri_text_free(&task->stale[i]);
+    }
+    free(task->stale);
+    free(task->chain.watermarks);
+    free(task->chain.counters);
+    free(task->counters_committed);
+    mri_time_free(&task->time);
+    mri_time_free(&task->time_committed);
+    free(task);
+}
+
+/* --- commit --------------------------------------------------------------------------------------
+ */
+
+static mr_status put(void *arg, const void *key, size_t key_size, const void *value,
+                     size_t value_size, mr_error *err) {
+    mri_task *task = arg;
+    struct mri_worker *worker = task->worker;
+    const mri_record record = {.key = key,
+                               .key_size = (uint32_t)key_size,
+                               .value = value,
+                               .value_size = (uint32_t)value_size,
+                               .ingest_us = MR_TIME_NONE,
+                               .timestamp_ms = worker->env->wall_us(worker->env->self) / 1000};
+    const mr_status status = worker->log->ops->begin(worker->member, err);
+    if (status != MR_OK) return status;
+    return worker->log->ops->send(worker->member, worker->changelog, task->partition, &record, err);
+}
+
+static mr_status put_own(mri_task *task, const char *name, const char *suffix, const void *value,
+                         size_t size, mr_error *err) {
+    char key[MRI_NAME_BYTES];
+    const int bytes = snprintf(key, sizeof key, "t%s%s", name, suffix);
+    return put(task, key, (size_t)bytes, value, size, err);
+}
+
+static mr_status seal_own(mri_task *task, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    mri_text text = {0};
+    mri_time_format(&task->time, &text);
+    mr_status status = put_own(task, "time", "", text.data, text.size, err);
+    if (status == MR_OK && task->layout_changed) {
+        layout_text(worker->stage, &text);
+        status = put_own(task, "layout", "", text.data != NULL ? text.data : "", text.size, err);
+    }
+    mri_text_free(&text);
+    if (status == MR_OK && task->source != NULL) {
+        mri_task_source *source = task->source;
+        source->sealed_size = source->calls->position(&source->ctx, source->sealed);
+        status = put_own(task, "source", "", source->sealed, source->sealed_size, err);
+    }
+    for (uint32_t i = 0; status == MR_OK && i < worker->stage->sink_count; i++) {
+        status = put_own(task, "sink:", worker->stage->sinks[i].id, task->sinks[i].sealed,
+                         task->sinks[i].sealed_size, err);
+    }
+    for (uint32_t i = 0; status == MR_OK && i < task->stale_count; i++) {
+        status = put(task, task->stale[i].data, task->stale[i].size, NULL, 0, err);
+    }
+    return status;
+}
+
+mr_status mri_task_seal(mri_task *task, mr_error *err) {
+    mr_status status = mri_sinks_seal(task, err);
+    if (status == MR_OK) status = seal_own(task, err);
+    if (status == MR_OK) status = mri_saved_seal(&task->chain.store, put, task, err);
+    if (status == MR_OK) status = mri_outputs_seal(task, err);
+    return status;
+}
+
+void mri_task_committed(mri_task *task) {
+    struct mri_worker *worker = task->worker;
+    const uint32_t counters = mri_chain_counters(worker->chain);
+    mri_store_commit(&task->chain.store);
+    mri_time_copy(&task->time_committed, &task->time);
+    task->next_committed = task->next;
+    memcpy(task->counters_committed, task->chain.counters,
+           counters * sizeof *task->counters_committed);
+    mri_sinks_committed(task);
+    mri_outputs_committed(task);
+    if (task->source != NULL) {
+        mri_task_source *source = task->source;
+        source->position = mri_realloc(source->position, source->sealed_size + 1, 1);
+        memcpy(source->position, source->sealed, source->sealed_size);
+        source->position_size = source->sealed_size;
+    }
+    for (uint32_t i = 0; i < task->stale_count; i++) {
+        mri_text_free(&task->stale[i]);
+    }
+    task->stale_count = 0;
+    task->layout_changed = task->must_commit = task->dirty = false;
+}
+
+mr_status mri_task_rollback(mri_task *task, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const uint32_t counters = mri_chain_counters(worker->chain);
+    mri_store_rollback(&task->chain.store);
+    mri_time_copy(&task->time, &task->time_committed);
+    mri_chain_rewind(worker->chain, &task->chain, task->time.watermark_us);
+    memcpy(task->chain.counters, task->counters_committed,
+           counters * sizeof *task->counters_committed);
+    mri_outputs_rollback(task);
+    task->next = task->next_committed;
+    task->dirty = task->must_commit;
+    mr_status status = mri_sinks_rollback(task, err);
+    if (status != MR_OK) return status;
+    if (task->source != NULL) return mri_feed_rollback(task, err);
+    return worker->log->ops->seek(worker->member, 0, task->partition, task->next, err);
+}
+
+bool mri_task_ended(const mri_task *task) {
+    return task->time.final_us != MR_TIME_NONE && !task->dirty;
+}

@@ -1,0 +1,384 @@
+/* worker.c: the loop of one worker: assignment, batches, commits. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "exec/task.h"
+
+enum {
+    COMMIT_MAX_US = 100000,
+    COMMIT_QUIET_US = 1000000,
+    MARK_EVERY_US = 100000,
+    UNDO_BYTES_MAX = 64 << 20,
+};
+
+/* --- open ----------------------------------------------------------------------------------------
+ */
+
+static void buffers_open(struct mri_worker *worker) {
+    mr_arena *arena = worker->arena;
+    const mr_schema *schema = worker->stage->in;
+    worker->columns = mri_alloc_array(arena, schema->count, sizeof *worker->columns);
+    for (uint32_t i = 0; i < schema->count; i++) {
+        mri_column_buffers(arena, &worker->columns[i], schema->columns[i].type);
+    }
+    worker->slot = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->slot);
+    worker->origin = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->origin);
+    worker->time_us = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->time_us);
+    worker->watermark = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->watermark);
+    worker->origins = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->origins);
+    worker->records = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->records);
+    worker->strings = mri_arena_open(256 * 1024);
+}
+
+static mr_status member_open(struct mri_worker *worker, mr_error *err) {
+    const mri_worker_config *config = &worker->config;
+    mr_arena *arena = worker->arena;
+    const char **inputs = mri_alloc_array(arena, 1, sizeof *inputs);
+    inputs[0] = worker->input != NULL ? worker->input->log_name
+                                      : mri_name_lease(arena, worker->plan, worker->stage);
+    const char *group = mri_name_group(arena, worker->plan, worker->stage);
+    const mri_member_config member = {
+        .group = group,
+        .transactional_id = mri_format(arena, "%s.%s.%u", group, config->instance, config->worker),
+        .instance = config->static_instance
+                        ? mri_format(arena, "%s.%u", config->instance, config->worker)
+                        : NULL,
+        .inputs = inputs,
+        .input_count = 1,
+        .worker = config->worker,
+        .workers = config->workers,
+        .batch_rows_max = config->batch_rows,
+    };
+    return worker->log->ops->member_open(worker->log, &member, &worker->member, err);
+}
+
+static mr_status worker_open(struct mri_worker *worker, mr_error *err) {
+    const mri_stage *stage = worker->stage;
+    buffers_open(worker);
+    worker->changelog = mri_name_changelog(worker->arena, worker->plan, stage);
+    mr_status status = mri_chain_open(stage, &worker->chain, err);
+    if (status == MR_OK) status = mri_outputs_open(worker, err);
+    if (status == MR_OK && worker->input != NULL) {
+        status = mri_topic_rows_open(worker->plan, worker->input, worker->input_partitions,
+                                     worker->log, &worker->input_rows, err);
+    }
+    if (status != MR_OK) return status;
+    worker->offsets =
+        mri_alloc_array(worker->arena, worker->input_partitions, sizeof *worker->offsets);
+    return member_open(worker, err);
+}
+
+mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_error *err) {
+    mr_arena *arena = mri_arena_open(1 << 20);
+    struct mri_worker *worker = mri_alloc(arena, sizeof *worker);
+    pthread_mutex_t *lock = mri_alloc(arena, sizeof *lock);
+    (void)pthread_mutex_init(lock, NULL);
+    worker->arena = arena;
+    worker->config = *config;
+    worker->plan = config->plan;
+    worker->stage = config->stage;
+    worker->log = config->log;
+    worker->env = config->env;
+    worker->input = worker->stage->input >= 0 ? &worker->plan->topics[worker->stage->input] : NULL;
+    worker->waiting_since_us = MR_TIME_NONE;
+    worker->commit_now_us = worker->env->now_us(worker->env->self);
+    worker->stats_lock = lock;
+    if (worker->config.undo_bytes_max == 0) worker->config.undo_bytes_max = UNDO_BYTES_MAX;
+    const mr_status status = worker_open(worker, err);
+    if (status != MR_OK) {
+        mri_worker_close(worker);
+        return status;
+    }
+    *out = worker;
+    return MR_OK;
+}
+
+static void tasks_close(struct mri_worker *worker) {
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        mri_task_close(worker->tasks[i]);
+    }
+    worker->task_count = 0;
+}
+
+void mri_worker_close(mri_worker *worker) {
+    if (worker == NULL) return;
+    tasks_close(worker);
+    free(worker->tasks);
+    if (worker->member != NULL) worker->log->ops->member_close(worker->member);
+    mri_chain_close(worker->chain);
+    mri_outputs_close(worker);
+    mri_topic_rows_close(worker->input_rows);
+    mri_text_free(&worker->key);
+    mri_arena_close(worker->strings);
+    (void)pthread_mutex_destroy(worker->stats_lock);
+    mri_arena_close(worker->arena);
+}
+
+/* --- commit --------------------------------------------------------------------------------------
+ */
+
+static mr_status seal(struct mri_worker *worker, uint32_t *offsets, mr_error *err) {
+    *offsets = 0;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        mri_task *task = worker->tasks[i];
+        if (!task->dirty) continue;
+        const mr_status status = mri_task_seal(task, err);
+        if (status != MR_OK) return status;
+        /* A task without a committed offset sends where it began. */
+        worker->offsets[(*offsets)++] =
+            (mri_offset){.input = 0, .partition = task->partition, .next = task->next};
+    }
+    return MR_OK;
+}
+
+static mr_status rollback(struct mri_worker *worker, mr_error *err) {
+    worker->stats.aborts++;
+    worker->waiting_since_us = MR_TIME_NONE;
+    mr_status status = worker->log->ops->abort(worker->member, err);
+    for (uint32_t i = 0; status == MR_OK && i < worker->task_count; i++) {
+        status = mri_task_rollback(worker->tasks[i], err);
+    }
+    return status;
+}
+
+/* After MR_ERR_ABORTED everything stands where the last commit left it. */
+static mr_status aborted(struct mri_worker *worker, mr_status status, mr_error *err) {
+    if (status != MR_ERR_ABORTED) return status;
+    mr_error again;
+    const mr_status undone = rollback(worker, &again);
+    if (undone == MR_OK) return MR_ERR_ABORTED;
+    if (err != NULL) *err = again;
+    return undone;
+}
+
+static mr_status commit(struct mri_worker *worker, mr_error *err) {
+    const mri_env *env = worker->env;
+    uint32_t offsets = 0;
+    const int64_t began_us = env->now_us(env->self);
+    mr_status status = seal(worker, &offsets, err);
+    if (status == MR_OK && offsets == 0) return MR_OK;
+    if (status == MR_OK) {
+        status = worker->log->ops->commit(worker->member, worker->offsets, offsets, err);
+    }
+    if (status != MR_OK) return aborted(worker, status, err);
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        if (worker->tasks[i]->dirty) mri_task_committed(worker->tasks[i]);
+    }
+    const int64_t now_us = env->now_us(env->self), took_us = now_us - began_us;
+    worker->stats.commits++;
+    worker->stats.commit_us_sum += took_us;
+    worker->stats.commit_us_last = took_us;
+    worker->commit_mean_us += (took_us - worker->commit_mean_us) / 8;
+    worker->commit_now_us = now_us;
+    worker->waiting_since_us = MR_TIME_NONE;
+    return MR_OK;
+}
+
+static bool output_waits(const struct mri_worker *worker) {
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        const mri_task *task = worker->tasks[i];
+        if (task->must_commit) return true;
+        if (!task->dirty) continue;
+        if (task->time.final_us != task->time_committed.final_us) return true;
+        if (worker->stage->sink_count > 0) return true;
+        for (uint32_t k = 0; k < worker->stage->output_count; k++) {
+            if (task->outputs[k].any) return true;
+        }
+    }
+    return false;
+}
+
+static bool mark_due(const struct mri_worker *worker) {
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        const mri_task *task = worker->tasks[i];
+        if (task->dirty && mri_outputs_mark_due(task)) return true;
+    }
+    return false;
+}
+
+static bool undo_half_full(const struct mri_worker *worker) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        bytes += worker->tasks[i]->chain.store.undo_bytes;
+    }
+    return bytes > (size_t)worker->config.undo_bytes_max / 2;
+}
+
+/* DESIGN's cadence: when output waits and the input is drained, but not before twice the mean of
+ * recent commits; at the latest commit.max after the first output that waits; a quiet one now and
+ * then to move offsets and marks. */
+static bool commit_due(struct mri_worker *worker, bool drained) {
+    const mri_stage *stage = worker->stage;
+    const int64_t now_us = worker->env->now_us(worker->env->self);
+    const int64_t since_us = now_us - worker->commit_now_us;
+    const int64_t max_us = stage->commit_max_us > 0 ? stage->commit_max_us : COMMIT_MAX_US;
+    int64_t min_us = 2 * worker->commit_mean_us;
+    if (stage->commit_min_us > min_us) min_us = stage->commit_min_us;
+    if (min_us > max_us) min_us = max_us;
+    if (undo_half_full(worker)) return true;
+    if (!output_waits(worker)) {
+        return since_us >= (mark_due(worker) ? MARK_EVERY_US : COMMIT_QUIET_US);
+    }
+    if (worker->waiting_since_us == MR_TIME_NONE) worker->waiting_since_us = now_us;
+    if (now_us - worker->waiting_since_us >= max_us) return true;
+    return drained && since_us >= min_us;
+}
+
+/* --- assignment ----------------------------------------------------------------------------------
+ */
+
+static mr_status assigned(void *self, const uint32_t *partitions, uint32_t count,
+                          const int64_t *offsets, mr_error *err) {
+    struct mri_worker *worker = self;
+    worker->assigned = true;
+    for (uint32_t i = 0; i < count; i++) {
+        if (worker->task_count == worker->task_capacity) {
+            worker->task_capacity = worker->task_capacity > 0 ? worker->task_capacity * 2 : 8;
+            worker->tasks =
+                mri_realloc(worker->tasks, worker->task_capacity, sizeof *worker->tasks);
+        }
+        const int64_t next = offsets[i] == MRI_OFFSET_NONE ? 0 : offsets[i];
+        mri_task *task = NULL;
+        const mr_status status = mri_task_open(worker, partitions[i], next, &task, err);
+        if (status != MR_OK) return status;
+        worker->tasks[worker->task_count++] = task;
+    }
+    return MR_OK;
+}
+
+static mr_status revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
+                         mr_error *err) {
+    struct mri_worker *worker = self;
+    mr_status status = MR_OK;
+    if (!lost) {
+        status = commit(worker, err);
+    } else {
+        status = worker->log->ops->abort(worker->member, err);
+        worker->waiting_since_us = MR_TIME_NONE;
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        mri_task *task = worker->tasks[i];
+        bool gone = false;
+        for (uint32_t k = 0; k < count; k++) {
+            gone = gone || partitions[k] == task->partition;
+        }
+        if (gone) {
+            mri_task_close(task);
+        } else {
+            worker->tasks[kept++] = task;
+        }
+    }
+    worker->task_count = kept;
+    return status == MR_ERR_ABORTED ? MR_OK : status;
+}
+
+/* --- stats ---------------------------------------------------------------------------------------
+ */
+
+static void stats_publish(struct mri_worker *worker) {
+    mri_worker_stats *stats = &worker->stats;
+    stats->late = stats->filled = stats->keys = stats->state_bytes = 0;
+    stats->watermark_us = MR_TIME_END;
+    stats->tasks = worker->task_count;
+    stats->tasks_ended = 0;
+    stats->ready = worker->assigned;
+    int64_t rejected = 0;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        const mri_task *task = worker->tasks[i];
+        const int64_t *counters = task->chain.counters;
+        stats->late += mri_chain_counter(worker->chain, counters, "late");
+        stats->filled += mri_chain_counter(worker->chain, counters, "filled");
+        stats->keys += task->chain.store.keys.count;
+        stats->state_bytes += mri_store_bytes(&task->chain.store);
+        stats->tasks_ended += mri_task_ended(task);
+        rejected += task->chain.rejected;
+        if (task->time.watermark_us < stats->watermark_us) {
+            stats->watermark_us = task->time.watermark_us;
+        }
+    }
+    if (worker->task_count == 0) stats->watermark_us = MR_TIME_NONE;
+    (void)pthread_mutex_lock(worker->stats_lock);
+    worker->shared_stats = *stats;
+    worker->shared_stats.rejected += rejected;
+    (void)pthread_mutex_unlock(worker->stats_lock);
+}
+
+void mri_worker_stats_read(mri_worker *worker, mri_worker_stats *out) {
+    (void)pthread_mutex_lock(worker->stats_lock);
+    *out = worker->shared_stats;
+    (void)pthread_mutex_unlock(worker->stats_lock);
+}
+
+void mri_worker_wake(mri_worker *worker) {
+    worker->log->ops->wake(worker->member);
+}
+
+/* --- turn ----------------------------------------------------------------------------------------
+ */
+
+static bool all_ended(const struct mri_worker *worker) {
+    if (!worker->config.until_end || !worker->assigned) return false;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        if (!mri_task_ended(worker->tasks[i])) return false;
+    }
+    return true;
+}
+
+static mr_status tasks_turn(struct mri_worker *worker, bool *progress, mr_error *err) {
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        mri_task *task = worker->tasks[i];
+        if (task->must_commit) continue;
+        const mr_status status = task->source != NULL ? mri_feed_turn(task, progress, err)
+                                                      : mri_input_turn(task, progress, err);
+        if (status != MR_OK) return status;
+    }
+    return MR_OK;
+}
+
+/* How long the log may wait for records: not beyond the next commit that is due. */
+static int64_t wait_of(const struct mri_worker *worker, int64_t wait_us, bool progressed) {
+    if (progressed) return 0;
+    const mri_task *source = worker->task_count > 0 ? worker->tasks[0] : NULL;
+    if (source != NULL && source->source != NULL && !source->source->ctx.ended) return 0;
+    if (worker->waiting_since_us != MR_TIME_NONE && wait_us > 1000) return 1000;
+    return wait_us;
+}
+
+static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress, mr_error *err) {
+    const mri_member_events events = {.self = worker, .assigned = assigned, .revoked = revoked};
+    const bool was_assigned = worker->assigned;
+    mr_status status = worker->log->ops->member_poll(
+        worker->member, wait_of(worker, wait_us, worker->progressed), &events, err);
+    if (status != MR_OK) return aborted(worker, status, err);
+    *progress = worker->assigned != was_assigned;
+    bool read = false;
+    status = tasks_turn(worker, &read, err);
+    if (status != MR_OK) return aborted(worker, status, err);
+    worker->progressed = read;
+    *progress = *progress || read;
+    if (!commit_due(worker, !read)) return MR_OK;
+    const int64_t commits = worker->stats.commits;
+    status = commit(worker, err);
+    worker->commit_now_us = worker->env->now_us(worker->env->self);
+    *progress = *progress || worker->stats.commits != commits;
+    return status;
+}
+
+mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, bool *ended,
+                          mr_error *err) {
+    *progress = *ended = false;
+    const mr_status status = turn(worker, wait_us, progress, err);
+    *ended = status == MR_OK && all_ended(worker);
+    stats_publish(worker);
+    return status;
+}
+
+mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {
+    const mr_status status = commit(worker, err);
+    stats_publish(worker);
+    return status;
+}
