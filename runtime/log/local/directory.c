@@ -1,0 +1,231 @@
+/* directory.c: the data directory: making it, knowing it for ours, and having it alone. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "log/local/local.h"
+
+#define FORMAT_WORDS "millrace log "
+
+static mr_status directory_io(const char *directory, const char *doing, mr_error *err) {
+    const int code = errno;
+    return mr_fail(err, MR_ERR_IO, NULL,
+                   "%s: %s: %s; check the path, its permissions and the space on the disk, or name "
+                   "another directory with --log local:DIR",
+                   directory, doing, strerror(code));
+}
+
+static mr_status directory_path(const char *directory, const char *name, char *out, mr_error *err) {
+    const int size = snprintf(out, PATH_MAX, "%s/%s", directory, name);
+    if (size > 0 && size < PATH_MAX) return MR_OK;
+    return mr_fail(err, MR_ERR_IO, NULL, "%.80s...: the path is longer than %d bytes", directory,
+                   PATH_MAX);
+}
+
+/* mkdir -p. */
+static mr_status directory_make(const char *directory, mr_error *err) {
+    char path[PATH_MAX];
+    mr_status status = directory_path(directory, "", path, err);
+    if (status != MR_OK) return status;
+    for (char *at = path + 1; *at != '\0'; at++) {
+        if (*at != '/') continue;
+        *at = '\0';
+        const int failed = mkdir(path, 0700) != 0 && errno != EEXIST && errno != EISDIR;
+        if (failed) return directory_io(directory, "the directory cannot be made", err);
+        *at = '/';
+    }
+    struct stat info;
+    if (stat(directory, &info) != 0) {
+        return directory_io(directory, "the directory cannot be made", err);
+    }
+    if (S_ISDIR(info.st_mode)) return MR_OK;
+    return mr_fail(err, MR_ERR_IO, NULL,
+                   "%s is a file, not a directory; name another with --log local:DIR", directory);
+}
+
+/* Reads a small file; the length, -1 when it is not there or cannot be read. */
+static ssize_t directory_read(const char *directory, const char *name, char *out, size_t room) {
+    char path[PATH_MAX];
+    if (directory_path(directory, name, path, NULL) != MR_OK) return -1;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    const ssize_t size = read(fd, out, room - 1);
+    (void)close(fd);
+    out[size < 0 ? 0 : size] = '\0';
+    return size;
+}
+
+int64_t local_data_bytes(const char *directory) {
+    char path[PATH_MAX];
+    struct stat info;
+    if (directory_path(directory, "data.mdb", path, NULL) != MR_OK || stat(path, &info) != 0) {
+        return -1;
+    }
+    return info.st_size;
+}
+
+/* A directory without FORMAT may be new, or one whose making was cut short: nothing but our own
+ * files, the lock among them. Everything else belongs to somebody. */
+static mr_status directory_check_new(const char *directory, mr_error *err) {
+    DIR *dir = opendir(directory);
+    if (dir == NULL) return directory_io(directory, "the directory cannot be read", err);
+    char foreign[NAME_MAX + 1] = "";
+    bool lock = false, data = false;
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        const char *name = entry->d_name;
+        if (strcmp(name, "lock") == 0) {
+            lock = true;
+        } else if (strcmp(name, "data.mdb") == 0 || strcmp(name, "lock.mdb") == 0) {
+            data = true;
+        } else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+                   strcmp(name, "FORMAT.new") != 0) {
+            (void)snprintf(foreign, sizeof foreign, "%s", name);
+        }
+    }
+    (void)closedir(dir);
+    if (data && !lock) (void)snprintf(foreign, sizeof foreign, "data.mdb");
+    if (foreign[0] == '\0') return MR_OK;
+    return mr_fail(err, MR_ERR_STATE, NULL,
+                   "%s has '%s' in it but no file 'FORMAT': it was not made by millrace; name an "
+                   "empty or new directory with --log local:DIR",
+                   directory, foreign);
+}
+
+/* *there: the directory holds a log of ours. `fresh` forgives another version, for it is dropped.
+ */
+static mr_status directory_check_format(const char *directory, bool fresh, bool *there,
+                                        mr_error *err) {
+    char text[64];
+    *there = directory_read(directory, "FORMAT", text, sizeof text) >= 0;
+    if (!*there) return directory_check_new(directory, err);
+    if (strncmp(text, FORMAT_WORDS, strlen(FORMAT_WORDS)) != 0) {
+        return mr_fail(err, MR_ERR_STATE, NULL,
+                       "%s has a file 'FORMAT' that is not of millrace; name an empty or new "
+                       "directory with --log local:DIR",
+                       directory);
+    }
+    const long version = strtol(text + strlen(FORMAT_WORDS), NULL, 10);
+    if (version == LOCAL_FORMAT || fresh) return MR_OK;
+    return mr_fail(
+        err, MR_ERR_STATE, NULL,
+        "%s is a log of format %ld, this millrace reads format %d; use the millrace that "
+        "wrote it, name another directory, or begin anew with --fresh",
+        directory, version, (int)LOCAL_FORMAT);
+}
+
+static mr_status directory_locked(const char *directory, mr_error *err) {
+    char text[64];
+    const ssize_t size = directory_read(directory, "lock", text, sizeof text);
+    const long pid = size > 0 ? strtol(text, NULL, 10) : 0;
+    char who[40] = "another process";
+    if (pid > 0) (void)snprintf(who, sizeof who, "pid %ld", pid);
+    return mr_fail(err, MR_ERR_LOCKED, NULL,
+                   "%s has %s; stop it, or give this run a directory of its own with --log "
+                   "local:DIR",
+                   who, directory);
+}
+
+static mr_status directory_lock(const char *directory, int *out, mr_error *err) {
+    char path[PATH_MAX];
+    const mr_status status = directory_path(directory, "lock", path, err);
+    if (status != MR_OK) return status;
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return directory_io(directory, "the file 'lock' cannot be opened", err);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const int code = errno;
+        (void)close(fd);
+        if (code == EWOULDBLOCK) return directory_locked(directory, err);
+        errno = code;
+        return directory_io(directory, "the file 'lock' cannot be locked", err);
+    }
+    char pid[32];
+    const int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)size, 0) != size) {
+        const int code = errno;
+        (void)close(fd);
+        errno = code;
+        return directory_io(directory, "the file 'lock' cannot be written", err);
+    }
+    *out = fd;
+    return MR_OK;
+}
+
+static mr_status directory_sync(const char *directory, mr_error *err) {
+    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool done = fd >= 0 && fsync(fd) == 0;
+    const mr_status status =
+        done ? MR_OK : directory_io(directory, "the directory cannot be synced", err);
+    if (fd >= 0) (void)close(fd);
+    return status;
+}
+
+/* FORMAT goes first: from then on the rest counts as cut short. */
+static mr_status directory_drop(const char *directory, mr_error *err) {
+    static const char *const names[] = {"FORMAT", "data.mdb", "lock.mdb", "FORMAT.new"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[PATH_MAX];
+        mr_status status = directory_path(directory, names[i], path, err);
+        if (status != MR_OK) return status;
+        if (unlink(path) != 0 && errno != ENOENT) {
+            return directory_io(directory, "the old data cannot be dropped", err);
+        }
+        if (i == 0) status = directory_sync(directory, err);
+        if (status != MR_OK) return status;
+    }
+    return MR_OK;
+}
+
+static mr_status directory_check(const mri_local_config *config, bool *made, mr_error *err) {
+    const char *directory = config->directory;
+    bool there = false;
+    mr_status status = directory_check_format(directory, config->fresh, &there, err);
+    if (status != MR_OK) return status;
+    *made = !there || config->fresh;
+    if (*made) return directory_drop(directory, err);
+    if (local_data_bytes(directory) > 0) return MR_OK;
+    return mr_fail(err, MR_ERR_STATE, NULL,
+                   "%s: the file 'data.mdb' is missing or empty; restore the directory from a "
+                   "backup, or begin anew with --fresh",
+                   directory);
+}
+
+mr_status local_directory_open(const mri_local_config *config, int *lock_fd, bool *made,
+                               mr_error *err) {
+    bool there = false;
+    mr_status status = directory_make(config->directory, err);
+    /* Before the lock, so that no file is put into a directory of somebody else; and after it. */
+    if (status == MR_OK) {
+        status = directory_check_format(config->directory, config->fresh, &there, err);
+    }
+    if (status == MR_OK) status = directory_lock(config->directory, lock_fd, err);
+    if (status != MR_OK) return status;
+    status = directory_check(config, made, err);
+    if (status != MR_OK) (void)close(*lock_fd);
+    return status;
+}
+
+mr_status local_directory_finish(const char *directory, mr_error *err) {
+    char from[PATH_MAX], to[PATH_MAX];
+    mr_status status = directory_path(directory, "FORMAT.new", from, err);
+    if (status == MR_OK) status = directory_path(directory, "FORMAT", to, err);
+    if (status != MR_OK) return status;
+    const int fd = open(from, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool done =
+        fd >= 0 && dprintf(fd, FORMAT_WORDS "%d\n", (int)LOCAL_FORMAT) > 0 && fsync(fd) == 0;
+    if (fd >= 0 && close(fd) != 0) done = false;
+    if (done) done = rename(from, to) == 0;
+    if (!done) return directory_io(directory, "the file 'FORMAT' cannot be written", err);
+    status = directory_path(directory, "..", to, err);
+    if (status == MR_OK) status = directory_sync(directory, err);
+    return status == MR_OK ? directory_sync(to, err) : status; /* its own name must last, too */
+}
