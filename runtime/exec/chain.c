@@ -325,6 +325,10 @@ static mr_status step_emit(mri_chain *chain, struct run *run, const mri_flow *fl
     }
     run->out.watermark_end = *watermark;
     run->out.final_us = flow->final_us;
+    if (flow->final_us != MR_TIME_NONE) {
+        /* What a mark in a topic would say: both ways give the same rows behind it. */
+        raise_to(&run->out.final_us, promise(run->step, flow->watermark_end));
+    }
     return hand_on(chain, (mri_edge){.step = (int32_t)run->step->index}, &run->out);
 }
 
