@@ -78,7 +78,7 @@ static const char *const candles_lates[] = {"drop", NULL};
 static const mr_option candles_option_rows[] = {
     {AT(every), .type = MR_OPT_DURATION, .flags = MR_REQUIRED, .min = US_MILLISECOND,
      .max = US_YEAR, .unit = "us", .changes = MR_CHANGES_LAYOUT,
-     .help = "Length of a window; windows are aligned to the epoch in UTC."},
+     .help = "Length of a window; windows are aligned to the epoch in UTC.", .example = "1m"},
     {AT(grace), .type = MR_OPT_DURATION, .max = US_YEAR, .unit = "us",
      .changes = MR_CHANGES_MEANING,
      .help = "How long after its end a window stays open for trades that come out of order."},

@@ -16,7 +16,8 @@ static const mr_option indicators_options[] = {
      .type = MR_OPT_USES,
      .flags = MR_REQUIRED,
      .offset = offsetof(struct indicators_options, outputs),
-     .help = "Map of column name to one indicator with its options."},
+     .help = "Map of column name to one indicator with its options.",
+     .example = "{ fast: { sma: { timeperiod: 3 } }, slow: { ema: { timeperiod: 5, of: fast } } }"},
     {0},
 };
 

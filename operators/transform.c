@@ -20,7 +20,8 @@ static const mr_option filter_options[] = {
      .type = MR_OPT_EXPR,
      .flags = MR_REQUIRED,
      .offset = offsetof(struct filter_options, where),
-     .help = "Condition over the input columns; rows for which it is false or null go no further."},
+     .help = "Condition over the input columns; rows for which it is false or null go no further.",
+     .example = "price > 100 and quantity < 5"},
     {0},
 };
 
@@ -53,7 +54,8 @@ static const mr_option map_options[] = {
      .type = MR_OPT_EXPRS,
      .flags = MR_REQUIRED | MR_BODY,
      .offset = offsetof(struct map_options, columns),
-     .help = "Map of new column name to expression over the input columns."},
+     .help = "Map of new column name to expression over the input columns.",
+     .example = "{ notional: price * quantity, cheap: 'price < 100' }"},
     {0},
 };
 
@@ -92,7 +94,8 @@ static const mr_option select_options[] = {
      .type = MR_OPT_COLUMNS,
      .flags = MR_REQUIRED | MR_BODY,
      .offset = offsetof(struct select_options, columns),
-     .help = "Columns to keep, in this order."},
+     .help = "Columns to keep, in this order.",
+     .example = "[pair, time, price]"},
     {0},
 };
 
@@ -118,7 +121,8 @@ static const mr_option rename_options[] = {
      .type = MR_OPT_RENAMES,
      .flags = MR_REQUIRED | MR_BODY,
      .offset = offsetof(struct rename_options, columns),
-     .help = "Map of new column name to the name of an input column."},
+     .help = "Map of new column name to the name of an input column.",
+     .example = "{ px: price }"},
     {0},
 };
 

@@ -118,7 +118,9 @@ typedef struct mr_option {
     mr_type column_type;         /**< COLUMN(S): wanted type; 0: any. MR_F64 accepts int64 too */
     const char *unit;            /**< "bars", "us", ...; NULL: a pure number or text */
     mr_changes changes;
-    const char *help; /**< one sentence */
+    const char *help;    /**< one sentence */
+    const char *example; /**< a value as written in a file, over columns of trades or candles;
+                              needed where the option is required: docs and contract tests */
 } mr_option;
 
 #endif
