@@ -140,8 +140,7 @@ static const mr_collection candles_collections[] = {
 
 static const char *const candles_counters[] = {"late", "filled", NULL};
 
-/* --- time --------------------------------------------------------------------------------------
- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 /* Start of the window of t; false: it has no start or no end that an int64 can hold. */
 static bool window_start(int64_t t, int64_t every, int64_t *start) {
@@ -170,8 +169,7 @@ static int64_t candles_promise(const void *options, int64_t watermark_us) {
     return closed == MR_TIME_NONE ? MR_TIME_NONE : time_add(closed, o->every) - 1;
 }
 
-/* --- planning ----------------------------------------------------------------------------------
- */
+/* --- planning ------------------------------------------------------------------------------- */
 
 static mr_status candles_infer(mr_infer *in) {
     struct candles_options *o = in->options;
@@ -215,8 +213,7 @@ static mr_status candles_infer(mr_infer *in) {
     return status;
 }
 
-/* --- trades ------------------------------------------------------------------------------------
- */
+/* --- trades --------------------------------------------------------------------------------- */
 
 static bool is_before(int64_t time_us, int64_t order, int64_t than_us, int64_t than_order) {
     return time_us < than_us || (time_us == than_us && order < than_order);
@@ -349,8 +346,7 @@ static mr_status candles_process(mr_ctx *ctx) {
     return MR_OK;
 }
 
-/* --- windows that close ------------------------------------------------------------------------
- */
+/* --- windows that close --------------------------------------------------------------------- */
 
 static mr_column *out_column(const mr_ctx *ctx, int i) {
     return &ctx->out[0]->columns[ctx->out_column[i]];

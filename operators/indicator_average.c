@@ -25,7 +25,6 @@
 struct average_options {
     mr_column_ref of;
     int64_t timeperiod;
-    const char *as;
 };
 
 struct average_state {
@@ -44,7 +43,6 @@ static const mr_option sma_options[] = {
     OF_ROW,
     {AT(timeperiod), .alias = "period", .type = MR_OPT_INT, .fallback_int = 30, .min = 1,
      .max = 100000, .unit = "bars", .changes = MR_CHANGES_LAYOUT, .help = "Length of the average."},
-    {AT(as), .type = MR_OPT_NAME, .fallback = "sma", .help = "Name of the new column."},
     {0},
 };
 
@@ -53,7 +51,6 @@ static const mr_option ema_options[] = {
     {AT(timeperiod), .alias = "period", .type = MR_OPT_INT, .fallback_int = 30, .min = 1,
      .max = 100000, .unit = "bars", .changes = MR_CHANGES_MEANING,
      .help = "Length of the average."},
-    {AT(as), .type = MR_OPT_NAME, .fallback = "ema", .help = "Name of the new column."},
     {0},
 };
 

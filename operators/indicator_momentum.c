@@ -23,13 +23,11 @@
  *        cost    32 bytes per key */
 #include "indicator.h"
 
-/* --- rsi ---------------------------------------------------------------------------------------
- */
+/* --- rsi ------------------------------------------------------------------------------------ */
 
 struct rsi_options {
     mr_column_ref of;
     int64_t timeperiod;
-    const char *as;
 };
 
 struct rsi_state {
@@ -45,7 +43,6 @@ static const mr_option rsi_options[] = {
     {AT(timeperiod), .alias = "period", .type = MR_OPT_INT, .fallback_int = 14, .min = 2,
      .max = 100000, .unit = "bars", .changes = MR_CHANGES_MEANING,
      .help = "Length of the smoothing."},
-    {AT(as), .type = MR_OPT_NAME, .fallback = "rsi", .help = "Name of the new column."},
     {0},
 };
 #undef AT
@@ -109,13 +106,11 @@ static mr_status rsi_process(mr_ctx *ctx) {
     return MR_OK;
 }
 
-/* --- macd --------------------------------------------------------------------------------------
- */
+/* --- macd ----------------------------------------------------------------------------------- */
 
 struct macd_options {
     mr_column_ref of;
     int64_t fastperiod, slowperiod, signalperiod;
-    const char *as;
 };
 
 struct macd_state {
@@ -140,7 +135,6 @@ static const mr_option macd_options[] = {
      .unit = "bars", .changes = MR_CHANGES_MEANING, .help = "Length of the slow average."},
     {AT(signalperiod), .type = MR_OPT_INT, .fallback_int = 9, .min = 1, .max = 100000,
      .unit = "bars", .changes = MR_CHANGES_MEANING, .help = "Length of the signal's average."},
-    {AT(as), .type = MR_OPT_NAME, .fallback = "macd", .help = "Base name of the new columns."},
     {0},
 };
 #undef AT

@@ -27,7 +27,6 @@ struct bbands_options {
     int64_t timeperiod;
     double nbdevup, nbdevdn;
     int64_t matype;
-    const char *as;
 };
 
 struct bbands_state {
@@ -59,7 +58,6 @@ static const mr_option bbands_options[] = {
      .help = "Standard deviations from the middle to the lower band."},
     {AT(matype), .type = MR_OPT_CHOICE, .fallback = "sma", .choices = bbands_matypes,
      .changes = MR_CHANGES_MEANING, .help = "Moving average in the middle."},
-    {AT(as), .type = MR_OPT_NAME, .fallback = "bbands", .help = "Base name of the new columns."},
     {0},
 };
 

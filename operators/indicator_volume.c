@@ -12,7 +12,6 @@
 
 struct obv_options {
     mr_column_ref of, volume;
-    const char *as;
 };
 
 struct obv_state {
@@ -26,7 +25,6 @@ static const mr_option obv_options[] = {
      .changes = MR_CHANGES_MEANING, .help = "Column whose direction decides the sign."},
     {AT(volume), .type = MR_OPT_COLUMN, .fallback = "volume", .column_type = MR_F64,
      .changes = MR_CHANGES_MEANING, .help = "Column to sum."},
-    {AT(as), .type = MR_OPT_NAME, .fallback = "obv", .help = "Name of the new column."},
     {0},
 };
 
