@@ -1,0 +1,201 @@
+/* avro_generic.c: records of writers that are not flat, through avro-c. The only file that knows
+ * it.
+ *
+ * The bytes are found good by mri_avro_check() before avro-c sees them.
+ */
+#include <avro.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "codec/avro_plan.h"
+#include "codec/lex.h"
+
+struct mri_avro_generic {
+    avro_schema_t schema;
+    avro_value_iface_t *class;
+    avro_value_t value;
+    avro_reader_t reader;
+};
+
+static mr_status fail_schema(const char *what, mr_error *err) {
+    return mr_fail(err, MR_ERR_SCHEMA, NULL, "the writer's schema cannot be used (%s): %s", what,
+                   avro_strerror());
+}
+
+mr_status mri_avro_generic_open(mr_arena *arena, mri_avro_type *writer, mri_avro_generic **out,
+                                mr_error *err) {
+    mr_status status = mri_avro_check_type(writer, err);
+    if (status != MR_OK) return status;
+    mri_avro_generic *g = mri_alloc(arena, sizeof *g);
+    mri_text text = {0};
+    mri_avro_canonical(writer, &text);
+    if (avro_schema_from_json_length(text.data, text.size, &g->schema) != 0) {
+        g->schema = NULL;
+        status = fail_schema("avro-c does not take it", err);
+    }
+    mri_text_free(&text);
+    if (status == MR_OK) g->class = avro_generic_class_from_schema(g->schema);
+    if (status == MR_OK && g->class == NULL) status = fail_schema("no class", err);
+    if (status == MR_OK && avro_generic_value_new(g->class, &g->value) != 0) {
+        memset(&g->value, 0, sizeof g->value);
+        status = fail_schema("no value", err);
+    }
+    if (status == MR_OK) g->reader = avro_reader_memory("", 0);
+    if (status == MR_OK && g->reader == NULL) status = fail_schema("no reader", err);
+    if (status == MR_OK)
+        *out = g;
+    else
+        mri_avro_generic_close(g);
+    return status;
+}
+
+void mri_avro_generic_close(mri_avro_generic *g) {
+    if (g->reader != NULL) avro_reader_free(g->reader);
+    if (g->value.iface != NULL) avro_value_decref(&g->value);
+    if (g->class != NULL) avro_value_iface_decref(g->class);
+    if (g->schema != NULL) (void)avro_schema_decref(g->schema);
+}
+
+/* One row on its way. */
+struct generic {
+    const mri_avro_plan *plan;
+    mri_decode_target *to;
+    uint32_t row;
+    int64_t *nulled;
+    mr_error *err;
+};
+
+static mr_status fail_get(struct generic *g, const mri_avro_op *op) {
+    return mri_avro_fail_cell(g->plan, op, avro_strerror(), g->err);
+}
+
+/* The value dies with the next record, its bytes move to the batch's memory. */
+static mr_string keep(struct generic *g, const void *data, size_t size) {
+    return (mr_string){mri_strndup(g->to->strings, data, size), (uint32_t)size};
+}
+
+static mr_status store_number(struct generic *g, const mri_avro_op *op, mr_column column,
+                              avro_value_t *value) {
+    int32_t number = 0;
+    int64_t wide = 0;
+    float single = 0;
+    double real = 0;
+    switch (avro_value_get_type(value)) {
+    case AVRO_INT32:
+        if (avro_value_get_int(value, &number) != 0) return fail_get(g, op);
+        wide = number;
+        real = (double)number;
+        break;
+    case AVRO_INT64:
+        if (avro_value_get_long(value, &wide) != 0) return fail_get(g, op);
+        real = (double)wide;
+        break;
+    case AVRO_FLOAT:
+        if (avro_value_get_float(value, &single) != 0) return fail_get(g, op);
+        real = (double)single;
+        break;
+    default:
+        if (avro_value_get_double(value, &real) != 0) return fail_get(g, op);
+        break;
+    }
+    if (column.type == MR_TIMESTAMP) {
+        return mri_avro_store_time(g->plan, op, column, g->row, wide, g->err);
+    }
+    if (column.type == MR_F64) {
+        return mri_avro_store_f64(g->plan, op, column, g->row, real, g->nulled, g->err);
+    }
+    column.i64[g->row] = wide;
+    column.valid[g->row] = 1;
+    return MR_OK;
+}
+
+static mr_status store_bytes(struct generic *g, const mri_avro_op *op, mr_column column,
+                             avro_value_t *value) {
+    const char *text = NULL;
+    const void *data = NULL;
+    size_t size = 0;
+    int symbol = 0;
+    switch (avro_value_get_type(value)) {
+    case AVRO_STRING:
+        if (avro_value_get_string(value, &text, &size) != 0) return fail_get(g, op);
+        data = text;
+        size -= size > 0; /* avro-c counts the end of its strings */
+        break;
+    case AVRO_BYTES:
+        if (avro_value_get_bytes(value, &data, &size) != 0) return fail_get(g, op);
+        break;
+    case AVRO_FIXED:
+        if (avro_value_get_fixed(value, &data, &size) != 0) return fail_get(g, op);
+        break;
+    default:
+        if (avro_value_get_enum(value, &symbol) != 0) return fail_get(g, op);
+        column.str[g->row] = op->symbols[symbol];
+        column.valid[g->row] = 1;
+        return MR_OK;
+    }
+    const mr_string kept = keep(g, data, size);
+    if (column.type == MR_STRING) {
+        return mri_avro_store_text(g->plan, op, column, g->row, kept, g->err);
+    }
+    column.str[g->row] = kept;
+    column.valid[g->row] = 1;
+    return MR_OK;
+}
+
+static mr_status store(struct generic *g, const mri_avro_op *op, avro_value_t *value) {
+    avro_value_t branch = *value;
+    int index = 0;
+    if (op->code == MRI_AVRO_BRANCH) {
+        if (avro_value_get_discriminant(value, &index) != 0 ||
+            avro_value_get_current_branch(value, &branch) != 0) {
+            return fail_get(g, op);
+        }
+        op = &op->branches[index];
+    }
+    const mr_column column = g->to->batch->columns[op->column];
+    int truth = 0;
+    switch (op->code) {
+    case MRI_AVRO_UNFIT:
+        return mri_avro_fail_cell(g->plan, op, "has a type that the column cannot hold", g->err);
+    case MRI_AVRO_TO_NULL:
+        return mri_avro_store_null(g->plan, op, column, g->row, g->err);
+    case MRI_AVRO_BOOLEAN_TO_BOOL:
+        if (avro_value_get_boolean(&branch, &truth) != 0) return fail_get(g, op);
+        column.b[g->row] = truth != 0;
+        column.valid[g->row] = 1;
+        return MR_OK;
+    default:
+        break;
+    }
+    if (column.type == MR_STRING || column.type == MR_BYTES) {
+        return store_bytes(g, op, column, &branch);
+    }
+    return store_number(g, op, column, &branch);
+}
+
+mr_status mri_avro_generic_decode(const mri_avro_plan *plan, const void *body, size_t size,
+                                  mri_decode_target *to, uint32_t row, int64_t *nulled,
+                                  mr_error *err) {
+    mri_avro_generic *generic = plan->generic;
+    mr_status status = mri_avro_check(plan->writer, body, size, err);
+    if (status != MR_OK) return status;
+    avro_reader_memory_set_source(generic->reader, body, (int64_t)size);
+    if (avro_value_reset(&generic->value) != 0 ||
+        avro_value_read(generic->reader, &generic->value) != 0) {
+        return mr_fail(err, MR_ERR_RECORD, NULL, "not a value of the writer's schema: %s",
+                       avro_strerror());
+    }
+    struct generic g = {plan, to, row, nulled, err};
+    for (uint32_t i = 0; i < plan->writer->count && status == MR_OK; i++) {
+        const mri_avro_op *op = &plan->ops[i];
+        if (op->column == UINT32_MAX) continue;
+        avro_value_t field;
+        if (avro_value_get_by_index(&generic->value, i, &field, NULL) != 0) return fail_get(&g, op);
+        status = store(&g, op, &field);
+    }
+    for (uint32_t i = 0; i < plan->missing_count; i++) {
+        mri_cell_null(to->batch->columns[plan->missing[i]], row);
+    }
+    return status;
+}
