@@ -1,0 +1,370 @@
+/* cmd_run.c: `millrace run FILE`: stages at work until they end or are stopped. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "cli/load.h"
+#include "cli/run.h"
+#include "http/http.h"
+#include "log/open.h"
+
+enum {
+    WORKERS_MAX = 256,
+    INSTANCE_MAX = 63,
+    SHUTDOWN_US = 30 * 1000 * 1000, /* when no stage says */
+};
+
+/* What the command line asks for. */
+struct request {
+    const mri_plan *plan;
+    const mri_stage **stages;
+    uint32_t stage_count;
+    const char *log, *instance, *http;
+    bool static_instance, until_end, fresh;
+    int64_t workers, batch_rows; /* workers 0: as the stage says */
+};
+
+static mr_status stage_add(mri_cli *cli, struct request *r, const char *name) {
+    const mri_plan *plan = r->plan;
+    const char **names = mri_alloc_array(cli->arena, plan->stage_count + 1, sizeof *names);
+    for (uint32_t i = 0; i < plan->stage_count; i++) {
+        names[i] = plan->stages[i].name;
+        if (strcmp(names[i], name) != 0) continue;
+        for (uint32_t k = 0; k < r->stage_count; k++) {
+            if (r->stages[k] == &plan->stages[i]) return MR_OK;
+        }
+        r->stages[r->stage_count++] = &plan->stages[i];
+        return MR_OK;
+    }
+    const char *near = mri_nearest(name, names, plan->stage_count);
+    return mri_cli_usage(cli, &mri_command_run, "--stage: there is no stage '%.63s' in %s%s%s%s",
+                         name, plan->file, near != NULL ? "; did you mean '" : "",
+                         near != NULL ? near : "", near != NULL ? "'?" : "");
+}
+
+/* All stages, or those of --stage a,b in the order of the plan. */
+static mr_status stages_select(mri_cli *cli, struct request *r, const char *list) {
+    r->stages = mri_alloc_array(cli->arena, r->plan->stage_count, sizeof *r->stages);
+    if (list == NULL) {
+        for (uint32_t i = 0; i < r->plan->stage_count; i++) {
+            r->stages[r->stage_count++] = &r->plan->stages[i];
+        }
+        return MR_OK;
+    }
+    for (const char *at = list;; at++) {
+        const size_t size = strcspn(at, ",");
+        const mr_status status = stage_add(cli, r, mri_strndup(cli->arena, at, size));
+        if (status != MR_OK) return status;
+        at += size;
+        if (*at == '\0') return MR_OK;
+    }
+}
+
+static mr_status instance_select(mri_cli *cli, struct request *r, const char *given) {
+    if (given == NULL) {
+        const mri_env *env = mri_env_real();
+        r->instance = mri_format(cli->arena, "%08" PRIx32, (uint32_t)env->random(env->self));
+        return MR_OK;
+    }
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    const size_t size = strlen(given);
+    if (size == 0 || size > INSTANCE_MAX || strspn(given, allowed) != size) {
+        return mri_cli_usage(cli, &mri_command_run,
+                             "--instance: '%.70s' must be 1 to %d letters, digits, '-' or '_'",
+                             given, INSTANCE_MAX);
+    }
+    r->instance = given;
+    r->static_instance = true;
+    return MR_OK;
+}
+
+static mr_status request_parse(mri_cli *cli, const mri_cli_args *args, struct request *r) {
+    r->until_end = mri_cli_value(args, "until-end") != NULL;
+    r->fresh = mri_cli_value(args, "fresh") != NULL;
+    r->http = mri_cli_value(args, "http");
+    r->log = mri_cli_value(args, "log");
+    r->batch_rows = MR_BATCH_ROWS;
+    mr_status status = mri_cli_number(cli, args, "workers", 1, WORKERS_MAX, &r->workers);
+    if (status == MR_OK) {
+        status = mri_cli_number(cli, args, "batch-rows", 1, MR_BATCH_ROWS, &r->batch_rows);
+    }
+    if (status == MR_OK) status = instance_select(cli, r, mri_cli_value(args, "instance"));
+    mr_error err = {0};
+    if (status == MR_OK && r->http != NULL && mri_http_check(r->http, &err) != MR_OK) {
+        status = mri_cli_usage(cli, args->command, "%s", err.text);
+    }
+    return status;
+}
+
+/* "host:port", one of a list. */
+static bool broker_valid(const char *text, size_t size) {
+    const char *colon = NULL;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == ':') colon = text + i;
+        if (text[i] <= ' ' || text[i] == '/' || text[i] == 0x7f) return false;
+    }
+    if (colon == NULL || colon == text) return false;
+    const char *digits = colon + 1;
+    const size_t count = (size_t)(text + size - digits);
+    return count >= 1 && count <= 5 && strspn(digits, "0123456789") >= count;
+}
+
+static bool brokers_valid(const char *list) {
+    for (;; list++) {
+        const size_t size = strcspn(list, ",");
+        if (!broker_valid(list, size)) return false;
+        list += size;
+        if (*list == '\0') return true;
+    }
+}
+
+static mr_status log_open_kafka(mri_run *run, const struct request *r, const char *brokers,
+                                mr_error *err) {
+    if (r->fresh) {
+        return mr_fail(err, MR_ERR_USAGE, NULL,
+                       "--fresh is for the local log: on kafka, delete the topics and groups whose "
+                       "names begin with '%s.' by its own tools, or give the pipeline another name",
+                       r->plan->name);
+    }
+    if (!brokers_valid(brokers)) {
+        return mr_fail(err, MR_ERR_USAGE, NULL,
+                       "'kafka://%.200s' is not a list of brokers; write "
+                       "kafka://HOST:PORT[,HOST:PORT]",
+                       brokers);
+    }
+    const mri_kafka_config config = {
+        .bootstrap = brokers, .pipeline = r->plan->name, .settings = r->plan->kafka};
+    return mri_kafka_open(&config, &run->env, &run->log, err);
+}
+
+static mr_status log_open(mri_run *run, const struct request *r, mr_error *err) {
+    static const char kafka[] = "kafka://", local[] = "local:";
+    mr_arena *arena = run->cli->arena;
+    const mri_plan *plan = r->plan;
+    const char *folder = plan->folder != NULL && plan->folder[0] != '\0' ? plan->folder : ".";
+    const char *text = r->log != NULL ? r->log : plan->log != NULL ? plan->log : "local";
+    if (strncmp(text, kafka, sizeof kafka - 1) == 0) {
+        return log_open_kafka(run, r, text + sizeof kafka - 1, err);
+    }
+    mri_local_config config = {.pipeline = plan->name, .fresh = r->fresh};
+    if (strcmp(text, "local") == 0) {
+        config.directory = mri_format(arena, "%s/.millrace/%s", folder, plan->name);
+    } else if (strncmp(text, local, sizeof local - 1) == 0 && text[sizeof local - 1] != '\0') {
+        config.directory = text + sizeof local - 1;
+        const bool in_file = r->log == NULL; /* paths in a file are relative to it */
+        if (in_file && config.directory[0] != '/') {
+            config.directory = mri_format(arena, "%s/%s", folder, config.directory);
+        }
+    } else {
+        return mr_fail(err, MR_ERR_USAGE, NULL,
+                       "'%.100s' is not a log; write local, local:DIR or "
+                       "kafka://HOST:PORT[,HOST:PORT]",
+                       text);
+    }
+    return mri_local_open(&config, &run->env, &run->log, err);
+}
+
+static uint32_t stage_workers(const struct request *r, const mri_stage *stage) {
+    uint32_t workers = r->workers > 0 ? (uint32_t)r->workers : stage->workers;
+    if (workers == 0) workers = 1;
+    return stage->tasks > 0 && workers > stage->tasks ? stage->tasks : workers;
+}
+
+static void workers_init(mri_run *run, const struct request *r) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->stage_count; i++) {
+        count += stage_workers(r, r->stages[i]);
+    }
+    run->workers = mri_calloc(count, sizeof *run->workers);
+    for (uint32_t i = 0; i < r->stage_count; i++) {
+        const uint32_t workers = stage_workers(r, r->stages[i]);
+        for (uint32_t k = 0; k < workers; k++) {
+            mri_run_worker *w = &run->workers[run->worker_count++];
+            w->run = run;
+            w->config = (mri_worker_config){
+                .plan = r->plan,
+                .stage = r->stages[i],
+                .env = &run->env,
+                .worker = k,
+                .workers = workers,
+                .instance = r->instance,
+                .static_instance = r->static_instance,
+                .until_end = r->until_end,
+                .fresh = r->fresh,
+                .batch_rows = (uint32_t)r->batch_rows,
+            };
+            w->stats.watermark_us = MR_TIME_NONE;
+            atomic_init(&w->turned_us, run->started_us);
+            (void)pthread_mutex_init(&w->lock, NULL);
+        }
+    }
+}
+
+static void workers_clear(mri_run *run) {
+    for (uint32_t i = 0; i < run->worker_count; i++) {
+        (void)pthread_mutex_destroy(&run->workers[i].lock);
+    }
+    free(run->workers);
+}
+
+static void http_read(void *self, uint32_t index, mri_http_worker *out) {
+    mri_run *run = self;
+    mri_run_worker *w = &run->workers[index];
+    *out = (mri_http_worker){.stage = w->config.stage->name,
+                             .turned_us = atomic_load(&w->turned_us),
+                             .over = atomic_load(&w->over)};
+    mri_run_stats(w, &out->stats);
+}
+
+static bool http_stopping(void *self) {
+    mri_run *run = self;
+    return atomic_load(&run->stop) || mri_signals_count() > 0;
+}
+
+static mr_status http_open(mri_run *run, const char *address, mri_http **out, mr_error *err) {
+    if (address == NULL) return MR_OK;
+    const mri_http_view view = {
+        .self = run,
+        .pipeline = run->plan->name,
+        .version = run->cli->version,
+        .env = &run->env,
+        .workers = run->worker_count,
+        .read = http_read,
+        .stopping = http_stopping,
+    };
+    return mri_http_open(address, &view, out, err);
+}
+
+static mr_status stages_prepare(mri_run *run, mr_error *err) {
+    for (uint32_t i = 0; i < run->worker_count; i++) {
+        mri_run_worker *w = &run->workers[i];
+        w->config.log = run->log;
+        if (w->config.worker > 0) continue;
+        const mr_status status = mri_stage_prepare(&w->config, err);
+        if (status != MR_OK) return mr_fail_in(err, "stage '%s'", w->config.stage->name);
+    }
+    return MR_OK;
+}
+
+static int64_t shutdown_timeout(const struct request *r) {
+    int64_t timeout_us = 0;
+    for (uint32_t i = 0; i < r->stage_count; i++) {
+        const int64_t own = r->stages[i]->shutdown_timeout_us;
+        if (own > timeout_us) timeout_us = own;
+    }
+    return timeout_us > 0 ? timeout_us : SHUTDOWN_US;
+}
+
+static void start_show(mri_run *run, const struct request *r, const mri_http *http) {
+    const char *url = http != NULL ? mri_http_url(http) : NULL;
+    if (run->cli->terminal_err) {
+        (void)fprintf(run->cli->err, "%s: %u stage%s, %u worker%s, %s%s%s; Ctrl-C stops\n",
+                      run->plan->name, (unsigned)r->stage_count, r->stage_count == 1 ? "" : "s",
+                      (unsigned)run->worker_count, run->worker_count == 1 ? "" : "s",
+                      run->log->name, url != NULL ? ", " : "", url != NULL ? url : "");
+        return;
+    }
+    mri_log_line(&run->env, MRI_INFO,
+                 "msg=\"run starts\" pipeline=%s log=\"%s\" stages=%u workers=%u instance=%s%s%s",
+                 run->plan->name, run->log->name, (unsigned)r->stage_count,
+                 (unsigned)run->worker_count, r->instance, url != NULL ? " http=" : "",
+                 url != NULL ? url : "");
+}
+
+static void end_show(mri_run *run, bool signalled, mr_status status) {
+    mri_run_show_clear(run);
+    mri_run_show_summary(run);
+    if (run->cli->terminal_err) return;
+    const int64_t us = run->env.now_us(run->env.self) - run->started_us;
+    const char *why = status != MR_OK ? "error" : signalled ? "signal" : "end";
+    mri_log_line(&run->env, MRI_INFO,
+                 "msg=\"run ends\" pipeline=%s reason=%s status=%d ms=%" PRId64, run->plan->name,
+                 why, (int)status, us / 1000);
+}
+
+static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
+    mri_http *http = NULL;
+    mr_status status = http_open(run, r->http, &http, err);
+    if (status == MR_OK) status = log_open(run, r, err);
+    if (status == MR_OK) status = stages_prepare(run, err);
+    if (status == MR_OK) {
+        bool signalled = false;
+        start_show(run, r, http);
+        status = mri_run_workers(run, shutdown_timeout(r), &signalled, err);
+        end_show(run, signalled, status);
+    }
+    mri_http_close(http);
+    if (run->log != NULL) run->log->ops->close(run->log);
+    return status;
+}
+
+static mr_status run_plan(mri_cli *cli, const mri_cli_args *args, struct request *r) {
+    mr_status status = stages_select(cli, r, mri_cli_value(args, "stage"));
+    if (status != MR_OK) return status;
+    mr_error err = {0};
+    status = mri_signals_open(&err);
+    if (status != MR_OK) return mri_cli_fail(cli, &err);
+    mri_run run = {.cli = cli, .plan = r->plan};
+    mri_run_show_open(&run);
+    run.started_us = run.env.now_us(run.env.self);
+    workers_init(&run, r);
+    status = run_all(&run, r, &err);
+    workers_clear(&run);
+    mri_run_show_close(&run);
+    mri_signals_close();
+    return status != MR_OK ? mri_cli_fail(cli, &err) : MR_OK;
+}
+
+static mr_status run_run(mri_cli *cli, const mri_cli_args *args) {
+    struct request r = {0};
+    mr_status status = request_parse(cli, args, &r);
+    if (status != MR_OK) return status;
+    mr_arena *arena = mri_arena_open(256 << 10);
+    mri_diags *diags = mri_diags_open(arena);
+    mri_plan *plan = NULL;
+    status = mri_cli_load(cli, arena, args->operands[0], false, diags, &plan);
+    mri_diags_print(diags, cli->err, cli->colour_err);
+    r.plan = plan;
+    if (status == MR_OK) status = run_plan(cli, args, &r);
+    mri_arena_close(arena);
+    return status;
+}
+
+static const mri_cli_option options[] = {
+    {"stage", "NAME,..", "only these stages; the others run elsewhere, or not at all"},
+    {"log", "LOG", "local[:DIR] (default: .millrace/PIPELINE beside FILE) or kafka://HOST:PORT,.."},
+    {"until-end", NULL, "stop when everything that there is has been worked off"},
+    {"fresh", NULL, "forget topics and state of former runs (local log only)"},
+    {"instance", "NAME", "a stable name of this process, such as its pod's (default: random)"},
+    {"workers", "N", "threads per stage, at most one per partition (default: as the stage says)"},
+    {"http", "ADDR", "serve /live, /ready and /metrics on [HOST:]PORT (default host: loopback)"},
+    {"batch-rows", "N", "rows per batch, 1..4096; changes speed and nothing else"},
+};
+
+static const char *const examples[] = {
+    "millrace run pipelines/crypto.yaml",
+    "all stages here, on a log in a folder, until Ctrl-C",
+    "millrace run pipelines/crypto.yaml --until-end --fresh",
+    "from the beginning to the end of the input",
+    "millrace run crypto.yaml --stage candles --log kafka://kafka:9092 --http 0.0.0.0:8080",
+    "one stage, as in a pod",
+    NULL,
+};
+
+const mri_command mri_command_run = {
+    .name = "run",
+    .summary = "run the stages of a pipeline file",
+    .usage = "[OPTIONS] FILE",
+    .details =
+        "A run that starts again goes on where the last one stopped, however that was. SIGTERM\n"
+        "and Ctrl-C finish the batch, commit and exit with 0; a second one exits at once.",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .examples = examples,
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_run,
+};

@@ -1,0 +1,71 @@
+/* run.h: the threads of `millrace run`, and what is shown of them. */
+#ifndef MRI_CLI_RUN_H
+#define MRI_CLI_RUN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cli/cli.h"
+#include "exec/worker.h"
+
+typedef struct mri_run mri_run;
+
+typedef struct mri_run_worker {
+    mri_run *run;
+    mri_worker_config config;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock;   /* guards the next two: readers must not meet a closing worker */
+    mri_worker *worker;     /* NULL before it is open and after it is closed */
+    mri_worker_stats stats; /* as of the last look */
+    _Atomic int64_t turned_us, over_us;
+    atomic_bool over;
+    mr_error error; /* valid once it is over; status MR_OK: none */
+} mri_run_worker;
+
+struct mri_run {
+    mri_cli *cli;
+    const mri_plan *plan;
+    mri_log *log;
+    mri_env env; /* the real clocks; log lines stay clear of the progress line */
+    mri_run_worker *workers;
+    uint32_t worker_count;
+    int64_t started_us;
+    atomic_bool stop;
+    pthread_mutex_t screen;
+    bool line_shown; /* under `screen` */
+};
+
+/* What main does meanwhile, several times a second. */
+typedef struct mri_run_hooks {
+    void (*tick)(mri_run *run);
+} mri_run_hooks;
+
+/* Starts all workers, waits until all are over or a signal or failure stops them; never longer than
+ * timeout_us after that. The first error ends up in *err. *signalled: a signal came. */
+mr_status mri_run_workers(mri_run *run, int64_t timeout_us, bool *signalled, mr_error *err);
+/* Fresh counters of one worker. Any thread. */
+void mri_run_stats(mri_run_worker *worker, mri_worker_stats *out);
+
+/* --- signals: run_signal.c ---- */
+
+/* SIGTERM and SIGINT from now on. Until mri_signals_arm() they end the process at once with 0, for
+ * nothing has begun; then they are counted, and the second one ends it at once with 128 + number.
+ */
+mr_status mri_signals_open(mr_error *err);
+void mri_signals_arm(void);
+int mri_signals_count(void);
+/* Waits until a signal or mri_signals_notify(), at most timeout_ms. */
+void mri_signals_wait(int timeout_ms);
+void mri_signals_notify(void);
+void mri_signals_close(void); /* back to the default */
+
+/* --- what people see: run_show.c ---- */
+
+void mri_run_show_open(mri_run *run);     /* env, screen */
+void mri_run_show_progress(mri_run *run); /* one line, when stderr is a terminal */
+void mri_run_show_clear(mri_run *run);
+void mri_run_show_summary(mri_run *run);
+void mri_run_show_close(mri_run *run);
+
+#endif
