@@ -14,6 +14,7 @@
 
 #define MAP_BYTES     ((size_t)64 << 30)
 #define MAP_BYTES_MIN ((size_t)1 << 20)
+#define MAP_SPARE     ((size_t)64 << 20) /* address space that growing leaves to everything else */
 enum { GROW_PATIENCE_S = 10 };
 
 /* --- errors ----------------------------------------------------------------------------------- */
@@ -52,6 +53,10 @@ mr_status local_fail(const struct local_log *log, int code, const char *doing, m
     case MDB_READERS_FULL:
         return mr_fail(err, MR_ERR_LIMIT, NULL, "%s: %s: more than %d readers at once",
                        log->directory, doing, (int)LOCAL_READERS_MAX);
+    case ENOMEM:
+        return mr_fail(err, MR_ERR_MEMORY, NULL,
+                       "%s: %s: out of memory; raise ulimit -v or the memory of the container",
+                       log->directory, doing);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
@@ -134,19 +139,20 @@ mr_status local_grow(struct local_log *log, mr_error *err) {
     size_t more = old; /* doubled if the system agrees, else by what it gives */
     void *probe = MAP_FAILED;
     while (more >= MAP_BYTES_MIN) { /* LMDB gives up the old map before it asks for the new one */
-        probe = mmap(NULL, more, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        probe = mmap(NULL, more + MAP_SPARE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                     -1, 0);
         if (probe != MAP_FAILED) break;
         more /= 2;
     }
     if (probe == MAP_FAILED) return local_fail(log, MDB_MAP_FULL, "the map must grow", err);
     if (!gate_close(log)) {
-        (void)munmap(probe, more);
+        (void)munmap(probe, more + MAP_SPARE);
         return mr_fail(err, MR_ERR_LIMIT, NULL,
                        "%s: the map must grow beyond %zu MiB, but a reader has not finished for %d "
                        "s; run again",
                        log->directory, old >> 20, (int)GROW_PATIENCE_S);
     }
-    (void)munmap(probe, more);
+    (void)munmap(probe, more + MAP_SPARE);
     const int code = mdb_env_set_mapsize(log->mdb, (old + more) & ~(MAP_BYTES_MIN - 1));
     atomic_store(&log->broken, code != 0);
     gate_open(log);
