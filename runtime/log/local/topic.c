@@ -212,13 +212,34 @@ mr_status local_topic_ensure(mri_log *base, const mri_topic_config *config, uint
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+static int end_read(struct local_log *log, const struct local_topic *topic, uint32_t partition,
+                    int64_t *next) {
+    struct local_key at;
+    MDB_txn *txn = NULL;
+    *next = 0;
+    int code = local_readable(log);
+    if (code == 0) code = mdb_txn_begin(log->mdb, NULL, MDB_RDONLY, &txn);
+    if (code != 0) return code;
+    local_key_partition(&at, topic, partition);
+    MDB_val key = local_key_val(&at), data;
+    code = mdb_get(txn, log->tables[TABLE_ENDS], &key, &data);
+    if (code == 0 && data.mv_size != 16) code = MDB_CORRUPTED;
+    if (code == 0) *next = (int64_t)local_get64(data.mv_data);
+    mdb_txn_abort(txn);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* From the file, for topic->ends follow a moment later: a scan may already have seen more. */
 mr_status local_end_offset(mri_log *base, const char *name, uint32_t partition, int64_t *next,
                            mr_error *err) {
+    struct local_log *log = (struct local_log *)base;
     struct local_topic *topic = NULL;
-    const mr_status status =
-        topic_partition((struct local_log *)base, name, partition, &topic, err);
-    if (status == MR_OK) *next = atomic_load(&topic->ends[partition]);
-    return status;
+    const mr_status status = topic_partition(log, name, partition, &topic, err);
+    if (status != MR_OK) return status;
+    local_gate_enter(log);
+    const int code = end_read(log, topic, partition, next);
+    local_gate_leave(log);
+    return code == 0 ? MR_OK : local_fail(log, code, "the end of a topic is read", err);
 }
 
 struct scan {
