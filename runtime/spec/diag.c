@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "spec/utf8.h"
+#include "base/utf8.h"
 
 enum {
     FILES_MAX = 64,

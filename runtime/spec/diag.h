@@ -2,6 +2,7 @@
 #ifndef MRI_DIAG_H
 #define MRI_DIAG_H
 
+#include "base/nearest.h"
 #include "base/text.h"
 #include "millrace/arena.h"
 #include "millrace/status.h"
@@ -68,8 +69,6 @@ mr_status mri_diags_status(const mri_diags *); /* of the first error; MR_OK when
 void mri_diags_source(mri_diags *, const char *file, const char *text, size_t size);
 /* `file:line:col: error[E012]: text; hint`, the source line and a caret. */
 void mri_diags_print(const mri_diags *, FILE *out, bool colour);
-/* The allowed name nearest to `given` within a third of its length; NULL: none is near. */
-const char *mri_nearest(const char *given, const char *const *names, uint32_t count);
 /* What a code is about, one line; NULL: no such code. */
 const char *mri_diag_about(uint32_t code);
 

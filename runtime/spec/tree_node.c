@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "base/number.h"
-#include "spec/utf8.h"
+#include "base/utf8.h"
 
 enum { NUMBER_MAX = 512 /* bytes of a number; longer ones are mistakes */, SHOWN_MAX = 60 };
 

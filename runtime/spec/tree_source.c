@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/utf8.h"
 #include "spec/tree_internal.h"
-#include "spec/utf8.h"
 
 static void lines_add(mri_source *source, uint32_t *capacity, size_t offset) {
     if (source->line_count == *capacity) {

@@ -7,8 +7,8 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "spec/tree_internal.h"
-#include "spec/utf8.h"
 
 enum { VARS_MAX = 1000 };
 
@@ -131,16 +131,6 @@ static const char *environment_find(const struct vars *v, const struct use *use)
     return NULL;
 }
 
-static bool is_text(const char *text, size_t size) {
-    for (size_t at = 0; at < size;) {
-        uint32_t code = 0;
-        const size_t bytes = mri_utf8_next(text + at, size - at, &code);
-        if (bytes == 0) return false;
-        at += bytes;
-    }
-    return true;
-}
-
 static bool vars_value(const struct vars *v, const mri_node *node, const struct use *use,
                        struct value *value) {
     if (v->defining) {
@@ -180,7 +170,7 @@ static bool use_value(const struct vars *v, const mri_node *node, const struct u
         return true;
     }
     const int size = (int)(use->name_size < 200 ? use->name_size : 200);
-    if (set != NULL && is_text(set, strlen(set))) {
+    if (set != NULL && mri_utf8_check(set, strlen(set)) == strlen(set)) {
         *value = (struct value){.text = set, .size = strlen(set), .environment = true};
         return true;
     }

@@ -1,5 +1,5 @@
-/* diag_utf8.c: code points of UTF-8 text. */
-#include "spec/utf8.h"
+/* utf8.c: code points of UTF-8 text. */
+#include "base/utf8.h"
 
 size_t mri_utf8_next(const char *text, size_t size, uint32_t *code) {
     const unsigned char first = (unsigned char)text[0];
@@ -31,6 +31,17 @@ size_t mri_utf8_next(const char *text, size_t size, uint32_t *code) {
     if (overlong || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return 0;
     *code = value;
     return bytes;
+}
+
+size_t mri_utf8_check(const char *text, size_t size) {
+    size_t at = 0;
+    while (at < size) {
+        uint32_t code = 0;
+        const size_t bytes = mri_utf8_next(text + at, size - at, &code);
+        if (bytes == 0) return at;
+        at += bytes;
+    }
+    return size;
 }
 
 struct range {

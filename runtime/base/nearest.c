@@ -1,6 +1,7 @@
-/* diag_nearest.c: the name that was probably meant. */
-#include "spec/diag.h"
+/* nearest.c: the name that was probably meant. */
+#include "base/nearest.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { NEAREST_MAX = 64 }; /* bytes; nobody mistypes a longer name into something near */
