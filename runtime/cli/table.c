@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "spec/utf8.h"
+#include "base/utf8.h"
 
 struct table_row {
     struct table_row *next;
