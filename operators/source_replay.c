@@ -319,7 +319,8 @@ static mr_status replay_seek(mr_source_ctx *ctx, const void *position, size_t si
     ctx->ended = false;
     for (uint32_t i = 0; i < r->count && status == MR_OK; i++) {
         struct replay_file *f = &r->files[i];
-        const unsigned char *at = from + POSITION_HEAD + (size_t)i * POSITION_FILE;
+        const unsigned char *at =
+            i < count ? from + POSITION_HEAD + (size_t)i * POSITION_FILE : NULL;
         f->at = i < count ? text_get_i64(at) : f->start;
         f->at_line = i < count ? text_get_i64(at + 8) : f->start_line;
         if (f->at < f->start) { /* saved while the file was empty */

@@ -98,7 +98,7 @@ static mr_status layout_line_check(const mri_task *task, const struct layout_lin
 static mr_status layout_check(mri_task *task, const char *saved, size_t size, mr_error *err) {
     mri_text now = {0};
     layout_text(task->worker->stage, &now);
-    task->layout_changed = now.size != size || memcmp(now.data, saved, size) != 0;
+    task->layout_changed = now.size != size || (size > 0 && memcmp(now.data, saved, size) != 0);
     mri_text_free(&now);
     char *copy = mri_malloc(size + 1);
     memcpy(copy, saved, size);

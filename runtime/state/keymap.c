@@ -59,7 +59,7 @@ static void table_rebuild(mri_keymap *map, uint32_t size) {
 }
 
 static const char *key_copy(mri_keymap *map, const char *data, size_t size) {
-    if (size > map->block_left) {
+    if (map->block == NULL || size > map->block_left) {
         map->blocks = mri_realloc(map->blocks, map->block_count + 1, sizeof *map->blocks);
         map->block = mri_malloc(BLOCK_BYTES);
         map->block_left = BLOCK_BYTES;
