@@ -227,7 +227,7 @@ static const char pairs[] = "000102030405060708091011121314151617181920212223242
                             "34353637383940414243444546474849505152535455565758596061626364656667"
                             "6869707172737475767778798081828384858687888990919293949596979899";
 
-enum { U64_DIGITS = 20 };
+enum { U64_DIGITS = 20, PLAIN_DIGITS = 16 };
 
 /* Decimal digits of value; returns their number. */
 static size_t write_digits(uint64_t value, char *out) {
@@ -317,7 +317,8 @@ static bool short_decimal(double value, struct decimal *out) {
     return true;
 }
 
-/* digits * 10^exponent in plain or scientific notation, whichever reads better. */
+/* digits * 10^exponent, plain where that is short. No whole number of more than 16 digits is plain:
+ * many a reader of JSON would take it for an integer that does not fit into 64 bits. */
 static size_t write_decimal(struct decimal d, char *out) {
     while (d.digits % 10 == 0) {
         d.digits /= 10;
@@ -327,12 +328,12 @@ static size_t write_decimal(struct decimal d, char *out) {
     const int32_t count = (int32_t)write_digits(d.digits, digits);
     const int32_t point = count + d.exponent; /* digits in front of the point */
     char *to = out;
-    if (d.exponent >= 0 && point <= 21) {
+    if (d.exponent >= 0 && point <= PLAIN_DIGITS) {
         memcpy(to, digits, (size_t)count);
         memset(to + count, '0', (size_t)d.exponent);
         return (size_t)point;
     }
-    if (point > 0 && point <= 21) {
+    if (point > 0 && point <= PLAIN_DIGITS) {
         memcpy(to, digits, (size_t)point);
         to[point] = '.';
         memcpy(to + point + 1, digits + point, (size_t)(count - point));
