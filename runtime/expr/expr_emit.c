@@ -324,6 +324,7 @@ static void pick(expr_compile *c, const expr_value *value, const expr_value *oth
     const uint32_t offset = out->offset, end = out->end;
     value_release(c, other);
     *out = *value;
+    out->null_literal = false;
     out->offset = offset;
     out->end = end;
 }
