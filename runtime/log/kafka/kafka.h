@@ -1,0 +1,255 @@
+/* kafka.h: what the files of this folder share. No other folder includes rdkafka.h.
+ *
+ * client.c       settings, handles of librdkafka, its log lines, secrets
+ * open.c         the log: waiting for a broker, the table of operations
+ * topic.c        creating topics and comparing them with their declaration
+ * scan.c         reading a partition without a group; its end
+ * publish.c      records outside of a transaction
+ * record.c       mri_record to and from librdkafka's messages
+ * member.c       a worker's consumer: poll, fetch, seek, wake
+ * assign.c       partitions that come and go
+ * transaction.c  begin, send, commit, abort */
+#ifndef MRI_LOG_KAFKA_H
+#define MRI_LOG_KAFKA_H
+
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "log/check.h"
+#include "log/open.h"
+
+#define KAFKA_METADATA_PREFIX "mr1"
+
+enum {
+    KAFKA_IDLE_MAX = 2,               /* scanners kept for the next scan */
+    KAFKA_BATCH_MAX = 4096,           /* records of one fetch */
+    KAFKA_TRANSACTION_MS = 10000,     /* bounds how long a dead worker blocks readers */
+    KAFKA_CALL_MS = 5000,             /* one blocking call; loops around it have a deadline */
+    KAFKA_WAIT_US = 30 * 1000 * 1000, /* bounded waits for a broker that has answered before */
+    KAFKA_LEAVE_US = 5 * 1000 * 1000, /* leaving the group */
+    KAFKA_END_US = 3 * 1000 * 1000    /* ending a handle */
+};
+
+/* A setting of librdkafka; a row without name ends a table. */
+struct kafka_pair {
+    const char *name, *value;
+};
+
+enum kafka_role { KAFKA_READER, KAFKA_PUBLISHER, KAFKA_CONSUMER, KAFKA_PRODUCER };
+
+/* The first delivery that failed since it was cleared; touched by the thread that polls. */
+struct kafka_failure {
+    rd_kafka_resp_err_t code;
+    int32_t partition;
+    size_t bytes;
+    char topic[MRI_NAME_MAX + 1];
+    char text[128];
+};
+
+/* One handle of librdkafka. It lives on the heap: callbacks get its address. */
+struct kafka_client {
+    rd_kafka_t *rk;
+    struct kafka_log *log;
+    mri_member *member; /* NULL: of the log itself */
+    enum kafka_role role;
+    struct kafka_failure failure;
+    int64_t lines_since_us; /* these two under kafka_log.line_lock */
+    uint32_t lines;
+};
+
+struct kafka_topic {
+    char name[MRI_NAME_MAX + 1];
+    uint32_t partitions;
+    bool compacted; /* as far as known: declared so, or the broker said so */
+};
+
+struct kafka_log {
+    mri_log base;
+    const mri_env *env;
+    char *name, *bootstrap, *client_id;
+    struct kafka_pair *settings; /* the user's */
+    char **secrets;              /* values that no text may show, NULL-terminated */
+    int64_t connect_timeout_us;
+    struct kafka_client *reader; /* admin calls, metadata, watermarks */
+
+    pthread_mutex_t lock; /* the following five */
+    mri_member *members;  /* linked by `next` */
+    struct kafka_topic *topics;
+    uint32_t topic_count;
+    struct kafka_client *idle[KAFKA_IDLE_MAX];
+    uint32_t idle_count;
+
+    pthread_mutex_t publish_lock; /* held while publishing */
+    struct kafka_client *publisher;
+
+    pthread_mutex_t line_lock; /* the following three; never held around a call of librdkafka */
+    char last_error[256];
+    bool connecting;  /* failures are told by the error of mri_kafka_open(), not line by line */
+    bool left_behind; /* a handle did not end and may still call back */
+};
+
+/* One partition of one input, while it is assigned. */
+struct kafka_queue {
+    rd_kafka_queue_t *queue;
+    uint32_t input, partition;
+    int64_t committed; /* what the engine was told or has committed; MRI_OFFSET_NONE */
+    int64_t start;     /* its place in the log: behind records that no reader ever sees */
+    int64_t next;      /* records below were handed out or are not wanted */
+    int64_t passed;    /* the log's end when everything up to it was in `messages`; 0: not known */
+    /* What librdkafka gave: [held, ready) was handed out and is valid until the next fetch, [ready,
+     * count) comes next. */
+    rd_kafka_message_t **messages;
+    uint32_t held, ready, count;
+    mr_error failed; /* told by the next fetch */
+};
+
+/* A topic this member writes. */
+struct kafka_output {
+    struct kafka_topic topic;
+    rd_kafka_topic_t *handle;
+    bool touched; /* by the open transaction; under kafka_log.lock */
+};
+
+struct mri_member {
+    struct kafka_log *log;
+    mri_member *next; /* of the log; under its lock */
+    char *group, *transactional_id, *instance;
+    char **inputs;
+    uint32_t input_count, batch_rows;
+    bool read_from_end;
+
+    struct kafka_client *consumer;
+    rd_kafka_queue_t *consumer_queue;
+    int wake_fd;
+    atomic_bool woken;
+    const mri_member_events *events; /* during member_poll */
+    mr_error trouble;                /* of a callback; returned by member_poll */
+    bool changed;                    /* an assignment came or went in this poll */
+    uint32_t *partitions;            /* owned, ascending */
+    uint32_t partition_count;
+    struct kafka_queue *queues;                     /* [index of partition * input_count + input] */
+    rd_kafka_consumer_group_metadata_t *membership; /* as of the assignment; NULL: none */
+
+    struct kafka_client *producer; /* NULL: to be made by begin */
+    bool open;                     /* a transaction */
+    bool stale;                    /* it began before the assignment changed */
+    bool suspect;                  /* a late request may still be on its way: new producer first */
+    uint64_t commit_id, commit_count;
+    uint64_t sent_bytes;
+    struct kafka_output *outputs; /* changed under kafka_log.lock */
+    uint32_t output_count;
+    int64_t rebuilds_since_us;
+    uint32_t rebuilds;
+};
+
+static inline struct kafka_log *kafka_log_of(mri_log *log) {
+    return (struct kafka_log *)log;
+}
+
+static inline int64_t kafka_now(const struct kafka_log *log) {
+    return log->env->now_us(log->env->self);
+}
+
+/* --- client.c --------------------------------------------------------------------------------- */
+
+/* Refuses what the runtime owns and what librdkafka does not know; copies into *log. */
+mr_status mri_kafka_settings(struct kafka_log *log, const char *const *settings, mr_error *err);
+void mri_kafka_settings_free(struct kafka_log *log);
+/* `defaults` give way to the user's settings, `fixed` do not; NULL: none. */
+mr_status mri_kafka_client_open(struct kafka_log *log, enum kafka_role role, mri_member *member,
+                                const struct kafka_pair *defaults, const struct kafka_pair *fixed,
+                                struct kafka_client **out, mr_error *err);
+/* NULL allowed. Never takes longer than KAFKA_END_US: a handle that does not end is left behind.
+ */
+void mri_kafka_client_close(struct kafka_client *client);
+/* Replaces secret values in `text`. */
+void mri_kafka_redact(const struct kafka_log *log, char *text);
+/* mr_fail, redacted. */
+mr_status mri_kafka_fail(const struct kafka_log *log, mr_error *err, mr_status status,
+                         const char *format, ...) __attribute__((format(printf, 4, 5)));
+void mri_kafka_last_error(struct kafka_log *log, char *out, size_t size);
+/* The first failed delivery as an error; MR_OK: there was none. */
+mr_status mri_kafka_delivery(struct kafka_client *client, mr_error *err);
+/* The same call again cannot end better. */
+bool mri_kafka_permanent(rd_kafka_resp_err_t code);
+
+/* --- topic.c ---------------------------------------------------------------------------------- */
+
+mr_status mri_kafka_topic_ensure(mri_log *log, const mri_topic_config *config, uint32_t *partitions,
+                                 mr_error *err);
+/* A topic that must be there, from the cache or the broker. */
+mr_status mri_kafka_topic_find(struct kafka_log *log, const char *name, struct kafka_topic *out,
+                               mr_error *err);
+/* As above, and `partition` is one of its. */
+mr_status mri_kafka_topic_need(struct kafka_log *log, const char *name, uint32_t partition,
+                               struct kafka_topic *out, mr_error *err);
+
+/* --- scan.c ----------------------------------------------------------------------------------- */
+
+mr_status mri_kafka_scan(mri_log *log, const char *topic, uint32_t partition, mri_scan_fn *fn,
+                         void *arg, mr_error *err);
+mr_status mri_kafka_end_offset(mri_log *log, const char *topic, uint32_t partition, int64_t *next,
+                               mr_error *err);
+/* First offset and last stable offset. Bounded wait. */
+mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_t partition,
+                               int64_t *low, int64_t *stable, mr_error *err);
+
+/* --- publish.c -------------------------------------------------------------------------------- */
+
+mr_status mri_kafka_publish(mri_log *log, const char *topic, uint32_t partition,
+                            const mri_record *records, uint32_t count, mr_error *err);
+
+/* --- record.c --------------------------------------------------------------------------------- */
+
+/* Borrows from the message. */
+void mri_kafka_record(const rd_kafka_message_t *message, mri_record *out);
+/* Copies the record into librdkafka's queue. _QUEUE_FULL: poll and try again. */
+rd_kafka_resp_err_t mri_kafka_produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, uint32_t partition,
+                                      const mri_record *record);
+
+/* --- member.c, assign.c ----------------------------------------------------------------------- */
+
+mr_status mri_kafka_member_open(mri_log *log, const mri_member_config *config, mri_member **out,
+                                mr_error *err);
+void mri_kafka_member_close(mri_member *member);
+mr_status mri_kafka_member_poll(mri_member *member, int64_t timeout_us,
+                                const mri_member_events *events, mr_error *err);
+mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t max,
+                          mri_record *records, uint32_t *count, mr_error *err);
+mr_status mri_kafka_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
+                         mr_error *err);
+void mri_kafka_wake(mri_member *member);
+/* NULL: not owned. */
+struct kafka_queue *mri_kafka_queue_find(mri_member *member, uint32_t input, uint32_t partition);
+/* Destroys all its messages. */
+void mri_kafka_queue_drop(struct kafka_queue *queue);
+/* librdkafka's callback; runs inside of member_poll and member_close. */
+void mri_kafka_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                            rd_kafka_topic_partition_list_t *list, void *opaque);
+/* Forgets the assignment and frees its queues. */
+void mri_kafka_unassign(mri_member *member);
+/* The group's committed offsets of `list`, once no transaction is open on them. Bounded wait. */
+mr_status mri_kafka_committed(mri_member *member, rd_kafka_topic_partition_list_t *list,
+                              mr_error *err);
+rd_kafka_topic_partition_t *mri_kafka_list_add(const mri_member *member,
+                                               rd_kafka_topic_partition_list_t *list,
+                                               uint32_t input, uint32_t partition);
+
+/* --- transaction.c ---------------------------------------------------------------------------- */
+
+/* A new producer with the member's id: fences the one before and ends its open transaction. */
+mr_status mri_kafka_producer_open(mri_member *member, int64_t timeout_us, mr_error *err);
+void mri_kafka_producer_close(mri_member *member);
+mr_status mri_kafka_begin(mri_member *member, mr_error *err);
+/* A member of this process has written to `topic` in a transaction that is still open. */
+bool mri_kafka_being_written(struct kafka_log *log, const char *topic);
+mr_status mri_kafka_send(mri_member *member, const char *topic, uint32_t partition,
+                         const mri_record *record, mr_error *err);
+mr_status mri_kafka_commit(mri_member *member, const mri_offset *offsets, uint32_t count,
+                           mr_error *err);
+mr_status mri_kafka_abort(mri_member *member, mr_error *err);
+/* On the way out: what is left to the broker's timeout is not waited for. */
+void mri_kafka_abort_quickly(mri_member *member);
+
+#endif

@@ -1,0 +1,466 @@
+/* member.c: a worker's consumer.
+ *
+ * Every assigned partition has a queue of its own that is forwarded to nobody, so a partition that
+ * is not fetched pushes back on librdkafka and the others go on. The queues, the consumer's own
+ * queue and wake() all write to one eventfd, on which poll() waits. */
+#include "log/kafka/kafka.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+enum {
+    POLL_SLICE_US = 1000 * 1000, /* librdkafka wants to be polled even when nothing comes */
+    PREFETCH_KBYTES = 65536,     /* of all partitions of a group together */
+    PREFETCH_KBYTES_MIN = 256,
+    CLOSE_POLL_MS = 100
+};
+
+static const uint64_t one = 1;
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static char *copy_text(const char *text) {
+    if (text == NULL) return NULL;
+    const size_t size = strlen(text) + 1;
+    return memcpy(mri_malloc(size), text, size);
+}
+
+/* The inputs are there and have the same number of partitions. */
+static mr_status member_inputs(mri_member *member, uint32_t *partitions, mr_error *err) {
+    struct kafka_topic first = {.partitions = 0}, topic;
+    for (uint32_t i = 0; i < member->input_count; i++) {
+        const mr_status status = mri_kafka_topic_find(member->log, member->inputs[i], &topic, err);
+        if (status != MR_OK) return status;
+        if (i == 0) first = topic;
+        if (topic.partitions != first.partitions) {
+            return mri_kafka_fail(
+                member->log, err, MR_ERR_TOPIC,
+                "group '%s' reads '%s' with %" PRIu32 " partitions and '%s' with %" PRIu32
+                "; inputs of one stage need the same number",
+                member->group, first.name, first.partitions, topic.name, topic.partitions);
+        }
+    }
+    *partitions = first.partitions;
+    return MR_OK;
+}
+
+static mr_status member_consumer(mri_member *member, uint32_t partitions, mr_error *err) {
+    const uint32_t queues = partitions * member->input_count;
+    uint32_t kbytes = PREFETCH_KBYTES / (queues == 0 ? 1 : queues);
+    if (kbytes < PREFETCH_KBYTES_MIN) kbytes = PREFETCH_KBYTES_MIN;
+    char budget[16];
+    (void)snprintf(budget, sizeof budget, "%" PRIu32, kbytes);
+    const struct kafka_pair defaults[] = {{"queued.max.messages.kbytes", budget}, {NULL, NULL}};
+    const struct kafka_pair fixed[] = {
+        {"group.id", member->group},
+        {member->instance == NULL ? NULL : "group.instance.id", member->transactional_id},
+        {NULL, NULL},
+    };
+    mr_status status = mri_kafka_client_open(member->log, KAFKA_CONSUMER, member, defaults, fixed,
+                                             &member->consumer, err);
+    if (status != MR_OK) return status;
+    rd_kafka_t *rk = member->consumer->rk;
+    (void)rd_kafka_poll_set_consumer(rk);
+    member->consumer_queue = rd_kafka_queue_get_consumer(rk);
+    rd_kafka_queue_io_event_enable(member->consumer_queue, member->wake_fd, &one, sizeof one);
+    rd_kafka_topic_partition_list_t *topics =
+        rd_kafka_topic_partition_list_new((int)member->input_count);
+    for (uint32_t i = 0; i < member->input_count; i++) {
+        (void)rd_kafka_topic_partition_list_add(topics, member->inputs[i], RD_KAFKA_PARTITION_UA);
+    }
+    const rd_kafka_resp_err_t code = rd_kafka_subscribe(rk, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
+    return mri_kafka_fail(member->log, err, MR_ERR_TOPIC, "group '%s' cannot subscribe: %s",
+                          member->group, rd_kafka_err2str(code));
+}
+
+mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, mri_member **out,
+                                mr_error *err) {
+    struct kafka_log *log = kafka_log_of(base);
+    mr_status status = mri_check_member(config, err);
+    if (status != MR_OK) return status;
+    mri_member *member = mri_calloc(1, sizeof *member);
+    member->log = log;
+    member->group = copy_text(config->group);
+    member->transactional_id = copy_text(config->transactional_id);
+    member->instance = copy_text(config->instance);
+    member->input_count = config->input_count;
+    member->inputs = mri_calloc(config->input_count, sizeof(char *));
+    for (uint32_t i = 0; i < config->input_count; i++) {
+        member->inputs[i] = copy_text(config->inputs[i]);
+    }
+    member->read_from_end = config->read_from_end;
+    const bool sized = config->batch_rows_max > 0 && config->batch_rows_max < KAFKA_BATCH_MAX;
+    member->batch_rows = sized ? config->batch_rows_max : KAFKA_BATCH_MAX;
+    member->commit_id = log->env->random(log->env->self);
+    member->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (member->wake_fd < 0) {
+        status = mr_fail(err, MR_ERR_IO, NULL, "group '%s': no event descriptor: %s", member->group,
+                         strerror(errno));
+    }
+    uint32_t partitions = 0;
+    if (status == MR_OK) status = member_inputs(member, &partitions, err);
+    /* The producer first: its start ends what a predecessor of the same id has left open. */
+    if (status == MR_OK) {
+        status = mri_kafka_producer_open(member, log->connect_timeout_us, err);
+    }
+    if (status == MR_OK) status = member_consumer(member, partitions, err);
+    if (status != MR_OK) {
+        mri_kafka_member_close(member);
+        return status;
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    member->next = log->members;
+    log->members = member;
+    (void)pthread_mutex_unlock(&log->lock);
+    *out = member;
+    return MR_OK;
+}
+
+/* --- closing ---------------------------------------------------------------------------------- */
+
+/* Leaves the group; a static member keeps its place for a restart. */
+static void consumer_leave(mri_member *member) {
+    rd_kafka_t *rk = member->consumer->rk;
+    const int64_t deadline = kafka_now(member->log) + KAFKA_LEAVE_US;
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(rk, member->consumer_queue);
+    const bool leaving = error == NULL;
+    if (error != NULL) rd_kafka_error_destroy(error); /* a fatal error was told before */
+    while (leaving && rd_kafka_consumer_closed(rk) == 0) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, CLOSE_POLL_MS);
+        if (message != NULL) rd_kafka_message_destroy(message);
+        if (kafka_now(member->log) >= deadline) {
+            mri_log_line(member->log->env, MRI_WARN, "group not left in time group=%s",
+                         member->group);
+            break;
+        }
+    }
+}
+
+static void member_unlink(mri_member *member) {
+    (void)pthread_mutex_lock(&member->log->lock);
+    mri_member **at = &member->log->members;
+    while (*at != NULL && *at != member) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) *at = member->next;
+    (void)pthread_mutex_unlock(&member->log->lock);
+}
+
+void mri_kafka_member_close(mri_member *member) {
+    member_unlink(member);
+    mri_kafka_abort_quickly(member);
+    if (member->consumer != NULL) consumer_leave(member);
+    mri_kafka_unassign(member);
+    if (member->consumer_queue != NULL) {
+        rd_kafka_queue_io_event_enable(member->consumer_queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(member->consumer_queue);
+    }
+    mri_kafka_client_close(member->consumer);
+    mri_kafka_producer_close(member);
+    if (member->wake_fd >= 0) (void)close(member->wake_fd);
+    for (uint32_t i = 0; i < member->input_count; i++) {
+        free(member->inputs[i]);
+    }
+    free(member->inputs);
+    free(member->outputs);
+    free(member->group);
+    free(member->transactional_id);
+    free(member->instance);
+    free(member);
+}
+
+/* --- polling ---------------------------------------------------------------------------------- */
+
+void mri_kafka_wake(mri_member *member) {
+    atomic_store(&member->woken, true);
+    const ssize_t written = write(member->wake_fd, &one, sizeof one);
+    (void)written; /* it fails only when the descriptor is readable already */
+}
+
+/* The fatal error of a handle, or MR_OK. */
+static mr_status consumer_fatal(mri_member *member, mr_error *err) {
+    char text[256];
+    const rd_kafka_resp_err_t code = rd_kafka_fatal_error(member->consumer->rk, text, sizeof text);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
+    return mri_kafka_fail(member->log, err,
+                          code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? MR_ERR_FENCED : MR_ERR_IO,
+                          "group '%s': %s", member->group, text);
+}
+
+/* What the consumer's own queue gave: an error, or a record that has no business there. */
+static mr_status consumer_message(mri_member *member, const rd_kafka_message_t *message,
+                                  mr_error *err) {
+    const char *topic = message->rkt == NULL ? "?" : rd_kafka_topic_name(message->rkt);
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return mri_kafka_fail(member->log, err, MR_ERR_STATE,
+                              "group '%s': topic '%s' partition %d offset %" PRId64
+                              " came past its queue; start again, nothing is lost",
+                              member->group, topic, (int)message->partition, message->offset);
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        return MR_OK;
+    case RD_KAFKA_RESP_ERR__FATAL:
+        return consumer_fatal(member, err);
+    case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
+        mri_log_line(member->log->env, MRI_WARN, "group left for want of polling group=%s",
+                     member->group);
+        return MR_OK;
+    default:
+        if (mri_kafka_permanent(message->err)) {
+            return mri_kafka_fail(member->log, err, MR_ERR_TOPIC, "group '%s', topic '%s': %s",
+                                  member->group, topic, rd_kafka_message_errstr(message));
+        }
+        mri_log_line(member->log->env, MRI_DEBUG, "consumer error group=%s code=%s", member->group,
+                     rd_kafka_err2name(message->err));
+        return MR_OK;
+    }
+}
+
+/* Serves the callbacks of both handles. */
+static mr_status member_serve(mri_member *member, mr_error *err) {
+    if (member->producer != NULL) (void)rd_kafka_poll(member->producer->rk, 0);
+    mr_status status = MR_OK;
+    while (status == MR_OK && member->trouble.status == MR_OK) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(member->consumer->rk, 0);
+        if (message == NULL) break;
+        status = consumer_message(member, message, err);
+        rd_kafka_message_destroy(message);
+    }
+    if (status == MR_OK) status = consumer_fatal(member, err);
+    if (member->trouble.status == MR_OK) return status;
+    if (err != NULL) *err = member->trouble;
+    status = member->trouble.status;
+    member->trouble = (mr_error){.status = MR_OK};
+    return status;
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+struct kafka_queue *mri_kafka_queue_find(mri_member *member, uint32_t input, uint32_t partition) {
+    uint32_t low = 0, high = member->partition_count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (member->partitions[middle] < partition) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    const bool found = input < member->input_count && low < member->partition_count &&
+                       member->partitions[low] == partition;
+    return found ? &member->queues[(size_t)low * member->input_count + input] : NULL;
+}
+
+static mr_status queue_need(mri_member *member, uint32_t input, uint32_t partition,
+                            struct kafka_queue **out, mr_error *err) {
+    *out = mri_kafka_queue_find(member, input, partition);
+    if (*out != NULL) return MR_OK;
+    return mri_kafka_fail(member->log, err, MR_ERR_STATE,
+                          "group '%s': partition %" PRIu32 " of input %" PRIu32 " is not assigned",
+                          member->group, partition, input);
+}
+
+static void queue_destroy(struct kafka_queue *queue, uint32_t from, uint32_t to) {
+    for (uint32_t i = from; i < to; i++) {
+        rd_kafka_message_destroy(queue->messages[i]);
+    }
+}
+
+void mri_kafka_queue_drop(struct kafka_queue *queue) {
+    queue_destroy(queue, queue->held, queue->count);
+    queue->held = queue->ready = queue->count = 0;
+}
+
+/* Moves librdkafka's place; what it has queued by then is void. */
+static mr_status queue_seek(mri_member *member, const struct kafka_queue *queue, int64_t next,
+                            mr_error *err) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    mri_kafka_list_add(member, list, queue->input, queue->partition)->offset = next;
+    /* Before 2.1.0 the timeout is taken for microseconds. */
+    const int scale = rd_kafka_version() < 0x02010000 ? 1000 : 1;
+    rd_kafka_error_t *error =
+        rd_kafka_seek_partitions(member->consumer->rk, list, KAFKA_CALL_MS * scale);
+    rd_kafka_resp_err_t code = list->elems[0].err;
+    if (error != NULL) {
+        code = rd_kafka_error_code(error);
+        rd_kafka_error_destroy(error);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
+    return mri_kafka_fail(member->log, err, MR_ERR_IO,
+                          "topic '%s' partition %" PRIu32 ": no seek to offset %" PRId64 ": %s",
+                          member->inputs[queue->input], queue->partition, next,
+                          rd_kafka_err2str(code));
+}
+
+/* The place to read from, `next`, is gone from the log. A gap of one offset may be a transaction's
+ * marker, so that is passed with a warning; a larger one may be records that nobody has read. */
+static mr_status queue_out_of_range(mri_member *member, struct kafka_queue *queue, int64_t next,
+                                    mr_error *err) {
+    const char *topic = member->inputs[queue->input];
+    int64_t low = 0, stable = 0;
+    const mr_status status =
+        mri_kafka_watermarks(member->log, topic, queue->partition, &low, &stable, err);
+    if (status != MR_OK) return status;
+    const bool unread = queue->committed == MRI_OFFSET_NONE && next <= queue->start;
+    if (low > next && (unread || low - next == 1)) {
+        mri_log_line(member->log->env, MRI_WARN,
+                     "start of partition moved topic=%s partition=%" PRIu32 " from=%" PRId64
+                     " to=%" PRId64,
+                     topic, queue->partition, next, low);
+        queue->start = low;
+        return queue_seek(member, queue, low, err);
+    }
+    return mri_kafka_fail(
+        member->log, err, MR_ERR_TOPIC,
+        "group '%s', topic '%s' partition %" PRIu32 ": offset %" PRId64
+        " is next, but the log holds %" PRId64 " to %" PRId64
+        ": records were deleted before they were read, or the topic was made anew; 'millrace "
+        "reset' begins anew",
+        member->group, topic, queue->partition, next, low, stable);
+}
+
+static mr_status queue_error(mri_member *member, struct kafka_queue *queue,
+                             const rd_kafka_message_t *message, int64_t next, mr_error *err) {
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        queue->passed = message->offset;
+        return MR_OK;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        return queue_out_of_range(member, queue, next, err);
+    default:
+        return mri_kafka_fail(
+            member->log, err, mri_kafka_permanent(message->err) ? MR_ERR_TOPIC : MR_ERR_IO,
+            "topic '%s' partition %" PRIu32 " at offset %" PRId64 ": %s",
+            member->inputs[queue->input], queue->partition, next, rd_kafka_message_errstr(message));
+    }
+}
+
+/* Whether the message is a record that is still wanted; *next moves on behind it. What is no record
+ * is dealt with here, so that the end of a partition does not look like records to poll(). */
+static bool queue_wants(mri_member *member, struct kafka_queue *queue,
+                        const rd_kafka_message_t *message, int64_t *next) {
+    if (queue->failed.status != MR_OK) return false;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (message->offset < *next) return false;
+        *next = message->offset + 1;
+        queue->passed = 0;
+        return true;
+    }
+    mr_error trouble = {.status = MR_OK};
+    if (queue_error(member, queue, message, *next, &trouble) != MR_OK) queue->failed = trouble;
+    return false;
+}
+
+/* Takes what librdkafka has ready, once everything before was handed out. */
+static void queue_fill(mri_member *member, struct kafka_queue *queue) {
+    while (queue->ready == queue->count && queue->failed.status == MR_OK) {
+        /* The messages that are still held keep their places. */
+        const uint32_t room = member->batch_rows - queue->count;
+        if (room == 0 || rd_kafka_queue_length(queue->queue) == 0) return;
+        rd_kafka_message_t **batch = queue->messages + queue->count;
+        const ssize_t size = rd_kafka_consume_batch_queue(queue->queue, 0, batch, room);
+        int64_t next = queue->next;
+        for (ssize_t i = 0; i < size; i++) {
+            if (queue_wants(member, queue, batch[i], &next)) {
+                queue->messages[queue->count++] = batch[i];
+            } else {
+                rd_kafka_message_destroy(batch[i]);
+            }
+        }
+        if (size <= 0) return;
+    }
+}
+
+mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t max,
+                          mri_record *records, uint32_t *count, mr_error *err) {
+    struct kafka_queue *queue = NULL;
+    *count = 0;
+    const mr_status status = queue_need(member, input, partition, &queue, err);
+    if (status != MR_OK) return status;
+    queue_destroy(queue, queue->held, queue->ready);
+    queue->held = queue->ready;
+    if (queue->ready == queue->count) {
+        queue->held = queue->ready = queue->count = 0;
+        queue_fill(member, queue);
+    }
+    while (*count < max && queue->ready < queue->count) {
+        const rd_kafka_message_t *message = queue->messages[queue->ready++];
+        queue->next = message->offset + 1;
+        mri_kafka_record(message, &records[(*count)++]);
+    }
+    /* Records before the failure are handed out first. */
+    if (queue->failed.status == MR_OK || *count > 0) return MR_OK;
+    if (err != NULL) *err = queue->failed;
+    return queue->failed.status;
+}
+
+static bool member_has_records(mri_member *member) {
+    const uint32_t count = member->partition_count * member->input_count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct kafka_queue *queue = &member->queues[i];
+        queue_fill(member, queue);
+        const bool full = queue->count == member->batch_rows;
+        if (queue->ready < queue->count || queue->failed.status != MR_OK ||
+            (full && rd_kafka_queue_length(queue->queue) > 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+mr_status mri_kafka_member_poll(mri_member *member, int64_t timeout_us,
+                                const mri_member_events *events, mr_error *err) {
+    const int64_t deadline = kafka_now(member->log) + timeout_us;
+    mr_status status = MR_OK;
+    member->events = events;
+    member->changed = false;
+    for (;;) {
+        uint64_t counter = 0; /* emptied before looking, so that nothing after the look is missed */
+        const ssize_t taken = read(member->wake_fd, &counter, sizeof counter);
+        (void)taken;
+        status = member_serve(member, err);
+        const bool woken = atomic_exchange(&member->woken, false);
+        if (status != MR_OK || woken || member->changed || member_has_records(member)) break;
+        int64_t left = deadline - kafka_now(member->log);
+        if (left <= 0) break;
+        if (left > POLL_SLICE_US) left = POLL_SLICE_US;
+        struct pollfd ready = {.fd = member->wake_fd, .events = POLLIN};
+        (void)poll(&ready, 1, (int)((left + 999) / 1000));
+    }
+    member->events = NULL;
+    return status;
+}
+
+mr_status mri_kafka_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
+                         mr_error *err) {
+    struct kafka_queue *queue = NULL;
+    mr_status status = queue_need(member, input, partition, &queue, err);
+    if (status != MR_OK) return status;
+    if (next < 0) {
+        return mri_kafka_fail(member->log, err, MR_ERR_STATE,
+                              "topic '%s': offset %" PRId64 " is no place to read",
+                              member->inputs[input], next);
+    }
+    /* Between what the engine knows and the group's place there is nothing to see. */
+    const int64_t known = queue->committed == MRI_OFFSET_NONE ? 0 : queue->committed;
+    if (next >= known && next < queue->start) next = queue->start;
+    status = queue_seek(member, queue, next, err);
+    if (status != MR_OK) return status;
+    mri_kafka_queue_drop(queue);
+    queue->next = next;
+    queue->passed = 0;
+    return MR_OK;
+}

@@ -1,0 +1,129 @@
+/* open.c: the log behind a Kafka address: waiting for a broker, the table of operations, the end.
+ */
+#include "log/kafka/kafka.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+#define CONNECT_DEFAULT_US (INT64_C(15) * 1000 * 1000)
+
+static char *join(const char *front, const char *back) {
+    const size_t size = strlen(front) + strlen(back) + 1;
+    char *text = mri_malloc(size);
+    (void)snprintf(text, size, "%s%s", front, back);
+    return text;
+}
+
+static void log_free(struct kafka_log *log) {
+    (void)pthread_mutex_destroy(&log->lock);
+    (void)pthread_mutex_destroy(&log->publish_lock);
+    (void)pthread_mutex_destroy(&log->line_lock);
+    mri_kafka_settings_free(log);
+    free(log->topics);
+    free(log->name);
+    free(log->bootstrap);
+    free(log->client_id);
+    free(log);
+}
+
+static void kafka_close(mri_log *base) {
+    struct kafka_log *log = kafka_log_of(base);
+    for (uint32_t i = 0; i < log->idle_count; i++) {
+        mri_kafka_client_close(log->idle[i]);
+    }
+    mri_kafka_client_close(log->publisher);
+    mri_kafka_client_close(log->reader);
+    if (!log->left_behind) log_free(log);
+}
+
+static const mri_log_ops kafka_ops = {
+    .topic_ensure = mri_kafka_topic_ensure,
+    .scan = mri_kafka_scan,
+    .end_offset = mri_kafka_end_offset,
+    .publish = mri_kafka_publish,
+    .member_open = mri_kafka_member_open,
+    .close = kafka_close,
+    .member_poll = mri_kafka_member_poll,
+    .fetch = mri_kafka_fetch,
+    .seek = mri_kafka_seek,
+    .begin = mri_kafka_begin,
+    .send = mri_kafka_send,
+    .commit = mri_kafka_commit,
+    .abort = mri_kafka_abort,
+    .member_close = mri_kafka_member_close,
+    .wake = mri_kafka_wake,
+};
+
+static void set_connecting(struct kafka_log *log, bool connecting) {
+    (void)pthread_mutex_lock(&log->line_lock);
+    log->connecting = connecting;
+    (void)pthread_mutex_unlock(&log->line_lock);
+}
+
+/* Asks for the list of brokers until one answers. */
+static mr_status log_connect(struct kafka_log *log, mr_error *err) {
+    const int64_t deadline = kafka_now(log) + log->connect_timeout_us;
+    for (;;) {
+        const int64_t left_ms = (deadline - kafka_now(log)) / 1000;
+        if (left_ms <= 0) break;
+        const struct rd_kafka_metadata *metadata = NULL;
+        const rd_kafka_resp_err_t code = rd_kafka_metadata(log->reader->rk, 0, NULL, &metadata,
+                                                           (int)(left_ms < 1000 ? left_ms : 1000));
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            const int brokers = metadata->broker_cnt;
+            rd_kafka_metadata_destroy(metadata);
+            if (brokers > 0) return MR_OK;
+        }
+    }
+    char last[sizeof log->last_error];
+    mri_kafka_last_error(log, last, sizeof last);
+    return mri_kafka_fail(log, err, MR_ERR_BUSY,
+                          "no broker answered at %s within %.3g s: %s; is Kafka running? "
+                          "'./mill kafka up' starts one, and --log local needs none",
+                          log->bootstrap, (double)log->connect_timeout_us / 1e6, last);
+}
+
+static mr_status log_start(struct kafka_log *log, const mri_kafka_config *config, mr_error *err) {
+    if (config->bootstrap == NULL || config->bootstrap[0] == '\0') {
+        return mr_fail(err, MR_ERR_USAGE, NULL,
+                       "the address of Kafka is empty; write kafka://host:port");
+    }
+    mr_status status = mri_kafka_settings(log, config->settings, err);
+    if (status != MR_OK) return status;
+    status = mri_kafka_client_open(log, KAFKA_READER, NULL, NULL, NULL, &log->reader, err);
+    if (status != MR_OK) return status;
+    set_connecting(log, true);
+    status = log_connect(log, err);
+    set_connecting(log, false);
+    return status;
+}
+
+mr_status mri_kafka_open(const mri_kafka_config *config, const mri_env *env, mri_log **out,
+                         mr_error *err) {
+    struct kafka_log *log = mri_calloc(1, sizeof *log);
+    const char *bootstrap = config->bootstrap == NULL ? "" : config->bootstrap;
+    log->env = env;
+    log->name = join("kafka://", bootstrap);
+    log->base = (mri_log){.ops = &kafka_ops, .name = log->name};
+    log->bootstrap = join("", bootstrap);
+    log->client_id = join("millrace.", config->pipeline == NULL ? "tool" : config->pipeline);
+    log->connect_timeout_us =
+        config->connect_timeout_us > 0 ? config->connect_timeout_us : CONNECT_DEFAULT_US;
+    (void)pthread_mutex_init(&log->lock, NULL);
+    (void)pthread_mutex_init(&log->publish_lock, NULL);
+    (void)pthread_mutex_init(&log->line_lock, NULL);
+    const mr_status status = log_start(log, config, err);
+    if (status != MR_OK) {
+        kafka_close(&log->base);
+        return status;
+    }
+    mri_log_line(env, MRI_DEBUG, "kafka connected address=%s librdkafka=%s", bootstrap,
+                 rd_kafka_version_str());
+    *out = &log->base;
+    return MR_OK;
+}
