@@ -134,11 +134,17 @@ typedef struct mri_stage {
     mr_pos at;
 } mri_stage;
 
+/* Each item of `do:` is the word restart, crash or expect_none, or a map with one of
+ *   feed, expect    a list of rows, or a map of topic (or source stage) to such a list; a row is a
+ * map of known columns to scalars that fit their type, timestamps also as "HH:MM", "HH:MM:SS" or
+ * "HH:MM:SS.ffffff" on the day of the start; null is a null advance         a duration expect_none,
+ * restart, crash   null or true `expect` may have `tolerance`, a number that is not negative,
+ * beside it. */
 typedef struct mri_test {
     const char *name;
     int32_t stage; /* -1: the whole pipeline */
     int64_t start_us;
-    const mri_node *steps; /* the `do:` list, checked in kind */
+    const mri_node *steps; /* the `do:` list, checked as said below */
     mr_pos at;
 } mri_test;
 
@@ -157,14 +163,19 @@ typedef struct mri_plan {
 } mri_plan;
 
 /* Loads, checks and lays out; every problem of the file is in `diags`. MR_OK: no error and *out is
- * complete. Everything lives in `arena`. */
+ * complete; with options->missing_is_warning *out is NULL when a value that matters hangs on a
+ * variable that is not set. Everything lives in `arena`. */
 mr_status mri_plan_load(mr_arena *arena, const char *path, const mri_load_options *options,
                         mri_diags *diags, mri_plan **out);
+/* As mri_plan_load for a text in memory; `path` is its name, and paths in it are relative to it. */
+mr_status mri_plan_parse(mr_arena *arena, const char *path, const char *text, size_t size,
+                         const mri_load_options *options, mri_diags *diags, mri_plan **out);
 
 const mr_operator *mri_operator_find(const char *name); /* over mr_families; NULL: none */
 
-/* The key text of a row into `out` (appended): columns joined by 0x1F. False: a key cell is null.
- */
+/* The key text of a row into `out` (appended): columns joined by 0x1F; strings as they are,
+ * integers and timestamps (microseconds) in decimal, bools as true and false. False, and nothing
+ * appended: a key cell is null, or a string holds 0x1F itself. */
 bool mri_key_text(const mr_batch *batch, const mr_schema *schema, const mri_key *key, uint32_t row,
                   mri_text *out);
 /* The inverse for the i-th key column; the string is a view of `text`. False: does not fit. */

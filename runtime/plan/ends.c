@@ -1,0 +1,139 @@
+/* ends.c: sources and sinks of a stage. */
+#include <string.h>
+
+#include "base/arena.h"
+#include "plan/internal.h"
+
+static mri_values *end_options(mri_planner *p, const mr_operator *op, const mri_node *value) {
+    const mri_options_table table = {
+        .owner = op->name, .noun = "option", .rows = op->options, .bytes = op->options_size};
+    return mri_options_read(&p->env, &table, value->key, value);
+}
+
+void mri_source_plan(mri_planner *p, mri_stage *stage, const mri_node *node, mri_rows *out,
+                     mri_values **values) {
+    const mri_node *value = NULL;
+    const mr_operator *op = mri_operator_read(p, node, MRI_AS_SOURCE, &value);
+    if (op == NULL) return;
+    mr_schema *schema = mri_schema_new(p->env.arena);
+    mri_use_plan use = {.op = op,
+                        .values = end_options(p, op, value),
+                        .out = schema,
+                        .made_by = mri_format(p->env.arena, "source '%s'", op->name)};
+    const mri_scope scope = {.p = p, .stage = stage};
+    bool open = false;
+    (void)mri_use_infer(&scope, &use, &open);
+    *out = (mri_rows){.schema = schema, .open = open};
+    /* Only now is it known which columns there are. */
+    bool usable = false;
+    (void)mri_columns_resolve(&scope, use.values, out, &usable);
+    *values = use.values;
+    stage->source = op;
+    stage->source_options = use.values->options;
+}
+
+/* Two tasks must not write one file. */
+static void want_partition(mri_planner *p, const mri_stage *stage, const mri_values *values) {
+    for (uint32_t i = 0; i < values->count; i++) {
+        if (values->rows[i].type != MR_OPT_PATH) continue;
+        const char *path = *(const char *const *)mri_values_at(values, i);
+        if (path == NULL || strstr(path, "{partition}") != NULL || stage->tasks == 1) return;
+        const mri_node *node = mri_values_place(values, values->rows[i].name);
+        const char *topic = stage->input >= 0 ? p->plan->topics[stage->input].name : "";
+        if (stage->tasks == 0) {
+            mri_plan_error(&p->env, 72, node, "put {partition} into it",
+                           "%s.%s: the path needs {partition}, as nobody says how many partitions "
+                           "'%s' has",
+                           values->owner, values->rows[i].name, topic);
+        } else {
+            mri_plan_error(&p->env, 72, node, "put {partition} into it",
+                           "%s.%s: the path needs {partition}, as each of the %u tasks writes a "
+                           "file of its own",
+                           values->owner, values->rows[i].name, (unsigned)stage->tasks);
+        }
+        return;
+    }
+}
+
+static const char *sink_path(const mri_sink *sink) {
+    if (!sink->op->sink->partitioned_path) return NULL;
+    for (const mr_option *row = sink->op->options; row != NULL && row->name != NULL; row++) {
+        if (row->type != MR_OPT_PATH) continue;
+        return *(const char *const *)(const void *)((const char *)sink->options + row->offset);
+    }
+    return NULL;
+}
+
+/* Whether two paths are one for all that their text tells: "./a//b" is "a/b". */
+static bool same_path(const char *a, const char *b) {
+    for (;;) {
+        while (a[0] == '.' && a[1] == '/') {
+            a += 1 + strspn(a + 1, "/");
+        }
+        while (b[0] == '.' && b[1] == '/') {
+            b += 1 + strspn(b + 1, "/");
+        }
+        const size_t size = strcspn(a, "/");
+        if (size != strcspn(b, "/") || memcmp(a, b, size) != 0) return false;
+        if (a[size] == '\0' || b[size] == '\0') return a[size] == b[size];
+        a += size + strspn(a + size, "/");
+        b += size + strspn(b + size, "/");
+    }
+}
+
+/* Neither must two sinks. */
+static void want_own_path(mri_planner *p, const mri_stage *stage, const mri_sink *sink,
+                          const mri_node *node) {
+    const char *path = sink_path(sink);
+    for (uint32_t i = 0; path != NULL && i <= stage->index; i++) {
+        const mri_stage *other = &p->plan->stages[i];
+        for (uint32_t k = 0; k < other->sink_count; k++) {
+            const char *taken = sink_path(&other->sinks[k]);
+            if (taken == NULL || !same_path(taken, path)) continue;
+            mri_plan_error(&p->env, 71, node, NULL, "'%s' is written by the sink at %s already",
+                           path, mri_plan_where(&p->env, other->sinks[k].at, node->at));
+            return;
+        }
+    }
+}
+
+static void plan_sink(mri_planner *p, mri_stage *stage, const mri_node *node, const mri_rows *in) {
+    const mri_node *value = NULL;
+    const mr_operator *op = mri_operator_read(p, node, MRI_AS_SINK, &value);
+    if (op == NULL) return;
+    mri_use_plan use = {.op = op,
+                        .values = end_options(p, op, value),
+                        .in = in,
+                        .out = mri_schema_copy(p->env.arena, in->schema),
+                        .made_by = mri_format(p->env.arena, "sink '%s'", op->name)};
+    const mri_scope scope = {.p = p, .stage = stage};
+    bool open = false;
+    (void)mri_use_infer(&scope, &use, &open);
+    if (op->sink->partitioned_path) want_partition(p, stage, use.values);
+    const uint32_t number = stage->sink_count + 1;
+    const mri_sink sink = {
+        .op = op,
+        .options = use.values->options,
+        .id = number == 1 ? "sink" : mri_format(p->env.arena, "sink_%u", (unsigned)number),
+        .from = {.step = (int32_t)stage->step_count - 1, .port = 0},
+        .schema = in->schema,
+        .at = value->key->at,
+    };
+    want_own_path(p, stage, &sink, value->key);
+    stage->sinks[stage->sink_count++] = sink;
+}
+
+void mri_sinks_plan(mri_planner *p, mri_stage *stage, const mri_node *node, const mri_rows *in) {
+    const bool list = node->kind == MRI_LIST;
+    const uint32_t count = list ? node->count : 1;
+    if (count == 0 || count > MRI_ENDS_MAX) {
+        mri_plan_error(&p->env, count == 0 ? 11 : 4, node, NULL, "%s.sink: 1 to %d sinks, not %u",
+                       stage->name, (int)MRI_ENDS_MAX, (unsigned)count);
+        return;
+    }
+    stage->sinks = mri_alloc_array(p->env.arena, count, sizeof *stage->sinks);
+    const mri_node *item = list ? node->first : node;
+    for (uint32_t i = 0; i < count; i++, item = i < count ? item->next : NULL) {
+        plan_sink(p, stage, item, in);
+    }
+}
