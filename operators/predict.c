@@ -43,7 +43,8 @@ static const char *const predict_missings[] = {"null", "branch", NULL};
 #define AT(field) .name = #field, .offset = offsetof(struct predict_options, field)
 static const mr_option predict_options[] = {
     {AT(model), .type = MR_OPT_PATH, .flags = MR_REQUIRED, .changes = MR_CHANGES_MEANING,
-     .help = "Model file: XGBoost's JSON format, or a linear model."},
+     .help = "Model file: XGBoost's JSON format, or a linear model.",
+     .example = "models/close_5m.json"},
     {AT(as), .type = MR_OPT_NAME, .fallback = "prediction",
      .help = "Name of the new column, and base name where there are several."},
     {AT(horizon), .type = MR_OPT_DURATION, .max = US_YEAR, .unit = "us",

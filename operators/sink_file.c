@@ -33,7 +33,8 @@ static const char *const file_formats[] = {"auto", "csv", "jsonl", NULL};
 static const mr_option file_option_rows[] = {
     {AT(path), .type = MR_OPT_PATH, .flags = MR_REQUIRED,
      .help = "File to write; {partition} becomes the number of the task and is needed when there "
-             "are several."},
+             "are several.",
+     .example = "predictions-{partition}.csv"},
     {AT(format), .type = MR_OPT_CHOICE, .fallback = "auto", .choices = file_formats,
      .help = "How rows are written; auto: by the extension of the path, .csv or .jsonl."},
     {0},

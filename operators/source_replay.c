@@ -67,7 +67,8 @@ static const char *const replay_formats[] = {"auto", "csv", "jsonl", "binance_ws
 #define AT(field) .name = #field, .offset = offsetof(struct replay_options, field)
 static const mr_option replay_option_rows[] = {
     {AT(path), .type = MR_OPT_PATHS, .flags = MR_REQUIRED,
-     .help = "File, glob, or a list of them; several files are merged by time."},
+     .help = "File, glob, or a list of them; several files are merged by time.",
+     .example = "trades-*.csv.gz"},
     {AT(format), .type = MR_OPT_CHOICE, .fallback = "auto", .choices = replay_formats,
      .help = "What the lines are; auto: by the extension of the first path, .csv or .jsonl, before "
              ".gz."},
