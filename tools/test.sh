@@ -64,7 +64,7 @@ test_dispatch() {
     case "$1" in
     style) test_part style test_style ;;
     unit) test_part unit test_unit ;;
-    pipelines) test_part pipelines test_pipelines build/dev/millrace ;;
+    pipelines) test_part pipelines test_pipelines dev ;;
     asan) test_part asan test_asan ;;
     release) test_part release build_release ;;
     demo) test_part demo demo_main ;;
@@ -143,8 +143,8 @@ test_unit() {
 }
 
 test_pipelines() {
-    local binary=$1 file count=0
-    [ -x "$binary" ] || cmake_build "$(basename "$(dirname "$binary")")"
+    local preset=$1 binary=build/$1/millrace file count=0
+    cmake_build "$preset" millrace
     for file in pipelines/*.yaml; do
         [ -e "$file" ] || die "there is no pipelines/*.yaml"
         echo "$binary lint $file"
@@ -164,7 +164,7 @@ test_asan() {
     fi
     cmake_build asan
     test_programs asan
-    test_pipelines build/asan/millrace
+    test_pipelines asan
 }
 
 # Every script of a folder is a part of its own. It gets the release binary in MILLRACE.
@@ -177,6 +177,6 @@ test_scripts() {
 }
 
 test_script() {
-    [ -x "$RELEASE_BINARY" ] || build_release
+    build_release
     MILLRACE=$RELEASE_BINARY timeout --kill-after=30 "$TEST_LONG_S" "$1" </dev/null
 }
