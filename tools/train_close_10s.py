@@ -135,6 +135,7 @@ def main():
         "features": ["close"] + COLUMNS,
         "weights": [round(1 - shown[0], 6)] + shown,
         "intercept": 0,
+        "horizon": f"{HORIZON_S}s",
     }
     options.out.write_text(json.dumps(model) + "\n")
     print(f"ridge {strength}, weights {shown}, {len(trained)} rows", file=sys.stderr)

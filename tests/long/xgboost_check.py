@@ -3,8 +3,8 @@
 
     xgboost_check.py MILLRACE MODELS WORK
 
-Rows with a missing feature have to give a null prediction and to pass; all others the same bits as
-libxgboost. The folder `refused` beside the models, if there is one, holds models that lint refuses.
+With `missing: branch` every row has to give the same bits as libxgboost; with `missing: null`, which
+is the default, rows with a missing feature pass with a null prediction. The folder `refused` beside the models, if there is one, holds models that lint refuses.
 """
 
 import csv
@@ -26,18 +26,18 @@ stages:
         time: time
         schema: {{ time: timestamp, {schema} }}
     steps:
-      - predict: {{ id: p, model: model.json, as: p }}
+      - predict: {{ id: p, model: model.json, as: p, missing: {missing} }}
     sink: {{ file: {{ path: out.csv, format: csv }} }}
 """
 
 
-def run(millrace, model, rows, work):
+def run(millrace, model, missing, rows, work):
     """The rows that millrace writes for this model."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     shutil.copy(model, work / "model.json")
     schema = ", ".join(f"{name}: float64" for name in FEATURES)
-    (work / "p.yaml").write_text(PIPELINE.format(schema=schema))
+    (work / "p.yaml").write_text(PIPELINE.format(schema=schema, missing=missing))
     with open(work / "rows.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["time"] + FEATURES)
@@ -59,7 +59,7 @@ def bits(text):
     return packed.hex()
 
 
-def compare(model, rows, got):
+def compare(model, missing, rows, got):
     """Number of rows that differ; the first of them is printed."""
     wrong = 0
     outputs = len(rows[0]) - len(FEATURES)
@@ -67,13 +67,13 @@ def compare(model, rows, got):
     if len(got) != len(rows):
         sys.exit(f"{model}: {len(rows)} rows went in, {len(got)} came out")
     for number, (row, answer) in enumerate(zip(rows, got), start=2):
-        null = "" in row[: len(FEATURES)]
+        null = missing == "null" and "" in row[: len(FEATURES)]
         expected = [""] * outputs if null else row[len(FEATURES) :]
         actual = [answer[name] and bits(answer[name]) for name in names]
         if expected != actual:
             wrong += 1
             if wrong == 1:
-                print(f"{model}: row {number}: expected {expected}, got {actual}")
+                print(f"{model}: missing: {missing}: row {number}: expected {expected}, got {actual}")
     return wrong
 
 
@@ -84,8 +84,10 @@ def main():
     for model in paths:
         with open(model.with_suffix(".csv"), newline="") as file:
             rows = list(csv.reader(file))[1:]
-        wrong += compare(model.name, rows, run(millrace, model, rows, work))
-        rows_seen += len(rows)
+        for missing in ("branch", "null"):
+            got = run(millrace, model, missing, rows, work)
+            wrong += compare(model.name, missing, rows, got)
+            rows_seen += len(rows)
     refused = sorted(models.glob("refused/*.json"))
     for model in refused:
         shutil.copy(model, work / "model.json")
