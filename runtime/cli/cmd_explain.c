@@ -79,6 +79,9 @@ static const struct explanation explanations[] = {
     {51, "Passwords and keys do not belong into a pipeline file. Write ${NAME} and set the "
          "variable, or\n"
          "{ file: /run/secrets/name }."},
+    {52, "A dollar sign begins a variable: ${NAME}, ${NAME:-default}, ${NAME:?message} or\n"
+         "${vars.NAME}, with letters, digits and underscores. A dollar sign and bracket that mean\n"
+         "themselves are $${."},
     {60,
      "The pipeline names a file that is not there, cannot be read or is not what it should be.\n"
      "Paths are relative to the file that names them."},
@@ -107,10 +110,11 @@ static bool code_parse(const char *text, uint32_t *out) {
 
 static void codes_list(mri_cli *cli) {
     mri_table *table = mri_table_open(cli->arena, 2, NULL, 0);
-    for (size_t i = 0; i < sizeof explanations / sizeof *explanations; i++) {
-        mri_table_cellf(table, "E%03u", (unsigned)explanations[i].code);
-        mri_table_cell(table, mri_diag_about(explanations[i].code));
-    }
+#define X(number, status, about)                       \
+    mri_table_cellf(table, "E%03u", (unsigned)number); \
+    mri_table_cell(table, about);
+    MRI_DIAG_MAP(X)
+#undef X
     mri_table_print(table, "", cli->out);
 }
 

@@ -1,0 +1,14 @@
+# broker.sh: no broker is there: a bounded wait, then a message that names it.
+. "$(dirname "$0")/support.sh" "$1"
+
+tiny
+began=$SECONDS
+status=0
+timeout 60 "$MILLRACE" run tiny.yaml --until-end --log kafka://127.0.0.1:1 >out 2>err </dev/null || status=$?
+[ "$status" -ne 0 ] && [ "$status" -ne 124 ] || fail "status $status after $((SECONDS - began)) s"
+[ "$status" -eq 6 ] || [ "$status" -eq 16 ] || fail "status $status: $(cat err)"
+has err 'error: '
+has err '127.0.0.1:1'
+[ $((SECONDS - began)) -lt 40 ] || fail "it took $((SECONDS - began)) s"
+
+done_ok

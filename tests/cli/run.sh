@@ -1,0 +1,116 @@
+# run.sh: `millrace run` from the outside: results, restarts, signals, logs, health pages.
+. "$(dirname "$0")/support.sh" "$1"
+
+rows() {
+    cat rows/bars-*.csv | grep -v '^pair' | LC_ALL=C sort >rows.txt
+}
+
+all_rows() {
+    rows
+    same rows.txt <<'EOF'
+A,2024-01-01T00:00:00Z,2024-01-01T00:01:00Z,1,1,1,1,1,1,1,false,false,true,0
+A,2024-01-01T00:01:00Z,2024-01-01T00:02:00Z,1,1,1,1,0,,0,true,false,true,0
+A,2024-01-01T00:02:00Z,2024-01-01T00:03:00Z,3,3,3,3,1,3,1,false,true,true,0
+B,2024-01-01T00:00:00Z,2024-01-01T00:01:00Z,2,2,2,2,1,2,1,false,false,true,0
+B,2024-01-01T00:01:00Z,2024-01-01T00:02:00Z,2,2,2,2,0,,0,true,false,true,0
+EOF
+}
+
+# rows_in STAGE FILE: out of the table at the end.
+rows_in() {
+    awk -v stage="$1" '$1 == stage { n = $2 } END { print n }' "$2"
+}
+
+# from the beginning to the end; once more, when nothing is left; and anew
+tiny
+run_cli 0 run tiny.yaml --until-end
+[ ! -s out ] || fail 'run writes to the standard output'
+has err 'level=info msg="run starts" pipeline=tiny log="local:'
+has err 'stages=2 workers=2 instance='
+has err 'reason=end status=0'
+has err 'stage   rows in  rows out  sink  late  filled  rejected  skipped  commits  keys  seconds'
+[ "$(rows_in bars err)" = 3 ] || fail "bars did not read 3 rows"
+[ -d .millrace/tiny ] || fail 'the log is not in .millrace/tiny beside the file'
+all_rows
+run_cli 0 run tiny.yaml --until-end
+[ "$(rows_in bars err)" = 0 ] || fail 'a second run read rows again'
+all_rows
+run_cli 0 run tiny.yaml --until-end --fresh --workers 2 --batch-rows 1
+[ "$(rows_in bars err)" = 3 ] || fail 'a fresh run did not begin anew'
+has err 'workers=3'
+all_rows
+# another log knows nothing of the files that stand there, and does not overwrite them
+run_cli 11 run tiny.yaml --until-end --log local:elsewhere --instance pod-0
+has err "error: stage 'bars': "
+has err 'bytes that this pipeline did not write'
+all_rows
+rm -rf rows elsewhere
+run_cli 0 run tiny.yaml --until-end --log local:elsewhere --instance pod-0
+all_rows
+[ "$(rows_in bars err)" = 3 ] || fail 'another folder is not another log'
+has err 'log="local:elsewhere"'
+has err 'instance=pod-0'
+
+# the log that the file names is relative to it
+mkdir -p sub
+tiny sub/tiny.yaml
+cp trades.csv sub/
+echo 'log: local:own' >>sub/tiny.yaml
+run_cli 0 run sub/tiny.yaml --until-end
+[ -d sub/own ] || fail 'log: local:own is not beside the file'
+rm -rf sub/rows
+run_cli 0 run sub/tiny.yaml --until-end --log local:mine
+[ -d mine ] || fail '--log local:mine is not where the user stands'
+
+rm -rf rows
+
+# stages one after the other, in processes of their own
+run_cli 0 run tiny.yaml --until-end --log local:steps --stage trades
+[ "$(rows_in trades err)" = 3 ] || fail 'trades did not read 3 rows'
+[ -z "$(rows_in bars err)" ] || fail 'bars ran though it was not chosen'
+run_cli 0 run tiny.yaml --until-end --log local:steps --stage bars,bars
+all_rows
+run_cli 2 run tiny.yaml --stage bar
+has err "there is no stage 'bar' in tiny.yaml; did you mean 'bars'?"
+run_cli 2 run tiny.yaml --stage bars,
+has err "there is no stage '' in tiny.yaml"
+
+# logs that are none
+for bad in nowhere local: kafka:// kafka://host kafka://host: kafka://a:1, 'kafka://a b:1' kafka://:1 \
+    kafka://a:1x; do
+    run_cli 2 run tiny.yaml --log "$bad"
+    has err 'error: '
+    has err 'write '
+done
+run_cli 2 run tiny.yaml --log kafka://127.0.0.1:1 --fresh
+has err "--fresh is for the local log"
+
+# what is wrong with the file stops a run before it begins
+printf 'pipeline: tiny\nstagse: {}\n' >bad.yaml
+run_cli 3 run bad.yaml
+has err "bad.yaml:2:1: error[E012]"
+run_cli 3 run missing.yaml
+has err 'error[E001]'
+sed 's/every: 1m/every: "${EVERY}"/' tiny.yaml >variable.yaml
+run_cli 3 run variable.yaml
+has err 'error[E050]'
+run_cli 0 lint variable.yaml
+has out 'warning[E050]'
+rm -rf rows
+EVERY=1m run_cli 0 run variable.yaml --until-end --log local:variable
+
+rm -rf rows
+
+# a stage that fails ends the run with its name and status
+sed 's/trades.csv/gone.csv/' tiny.yaml >gone.yaml
+run_cli 11 run gone.yaml --until-end --log local:gone
+has err "error: stage 'trades': "
+has err 'gone.csv'
+has err 'reason=error status=11'
+printf '2024-01-01T00:02:03Z,A,not a number,1\n' >>trades.csv
+run_cli 5 run tiny.yaml --until-end --log local:record
+has err "error: stage 'trades': "
+has err 'trades.csv:5'
+tiny
+
+done_ok
