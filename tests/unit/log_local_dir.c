@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -330,5 +331,84 @@ Test(log_local_dir, a_flipped_bit_is_found) {
     cr_assert_eq(status, MR_ERR_STATE);
     cr_assert_not_null(strstr(err.text, "'d.t', partition 0"), "%s", err.text);
     log_leave(&reader);
+    log->ops->close(log);
+}
+
+/* --- random damage ---------------------------------------------------------------------------- */
+
+/* Opens, reads everything and writes on. 40: worked; 41: refused with a text. Anything else: no. */
+static int use_damaged(void) {
+    mri_log *log = NULL;
+    mr_error err = {0};
+    uint32_t n = 0;
+    log_reader writer;
+    mr_status status = try_open(directory, false, &log, &err);
+    if (status != MR_OK) return status == MR_ERR_STATE && err.text[0] != '\0' ? 41 : 1;
+    status = log->ops->scan(log, "d.t", 0, count_record, &n, &err);
+    if (status == MR_OK) status = log->ops->scan(log, "d.s", 0, count_record, &n, &err);
+    const log_join_options options = {.group = "w", .inputs = {"t"}};
+    if (status == MR_OK) status = log_open(&kind, log, &options, &writer, &err);
+    const mri_offset offset = {.next = 1};
+    for (uint32_t i = 0; i < 200 && status == MR_OK; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "%u", i * 7 % 500);
+        const mri_record record = log_record(key, "new");
+        status = log->ops->begin(writer.member, &err);
+        if (status == MR_OK) status = log->ops->send(writer.member, "d.s", 0, &record, &err);
+        if (status == MR_OK && i % 10 == 9) {
+            status = log->ops->commit(writer.member, &offset, 1, &err);
+        }
+    }
+    if (status == MR_OK) return 40;
+    return status == MR_ERR_STATE && err.text[0] != '\0' ? 41 : 2;
+}
+
+Test(log_local_dir, random_damage_never_crashes) {
+    const char *given = getenv("MR_SEED");
+    const unsigned seed = given != NULL ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    (void)fprintf(stderr, "MR_SEED=%u repeats log_local_dir::random_damage\n", seed);
+    uint64_t chance = seed;
+    mri_log *log = must_open(false);
+    mr_error err = {0};
+    fill(log);
+    log_topic(&kind, log, "s", 1, true);
+    for (uint32_t i = 0; i < 1000; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "%u", i % 500);
+        const mri_record record = log_record(key, "a value of some length, as it would be");
+        cr_assert_eq(log->ops->publish(log, "d.s", 0, &record, 1, &err), MR_OK, "%s", err.text);
+    }
+    log->ops->close(log);
+    const off_t all = data_bytes();
+    char *whole = malloc((size_t)all);
+    cr_assert_not_null(whole);
+    const int fd = open(file("data.mdb"), O_RDONLY);
+    cr_assert_eq(read(fd, whole, (size_t)all), (ssize_t)all);
+    (void)close(fd);
+    int refused = 0;
+    for (int round = 0; round < 80; round++) {
+        for (int i = 0; i < 4; i++) { /* the heads of pages are where it hurts */
+            chance = chance * 6364136223846793005u + 1442695040888963407u;
+            const off_t page = (off_t)((chance >> 20) % (uint64_t)(all / 4096)) * 4096;
+            const char byte = (char)(chance >> 56);
+            overwrite(page + (off_t)((chance >> 48) % (round % 2 == 0 ? 40 : 4096)), &byte, 1);
+        }
+        const pid_t child = fork();
+        if (child == 0) _exit(use_damaged());
+        int status = 0;
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert(WIFEXITED(status), "MR_SEED=%u, round %d: signal %d", seed, round,
+                  WTERMSIG(status));
+        const int code = WEXITSTATUS(status);
+        cr_assert(code == 40 || code == 41 || code == MR_ERR_STATE, "MR_SEED=%u, round %d: exit %d",
+                  seed, round, code);
+        refused += code != 40;
+        cr_assert_eq(truncate(file("data.mdb"), all), 0);
+        overwrite(0, whole, (size_t)all);
+    }
+    free(whole);
+    cr_assert_gt(refused, 20);
+    log = must_open(false);
+    cr_assert_eq(count(log), 100u);
     log->ops->close(log);
 }

@@ -65,14 +65,58 @@ static ssize_t directory_read(const char *directory, const char *name, char *out
     return size;
 }
 
-int64_t local_data_bytes(const char *directory) {
+int local_data_open(const char *directory) {
     char path[PATH_MAX];
-    struct stat info;
-    if (directory_path(directory, "data.mdb", path, NULL) != MR_OK || stat(path, &info) != 0) {
-        return -1;
-    }
-    return info.st_size;
+    if (directory_path(directory, "data.mdb", path, NULL) != MR_OK) return -1;
+    return open(path, O_RDONLY | O_CLOEXEC);
 }
+
+/* --- the mark of a good close ----------------------------------------------------------------- */
+
+enum { MARK_BYTES = 80 };
+
+static bool mark_format(int fd, char *out) {
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) != 0) return false;
+    (void)snprintf(out, MARK_BYTES, "%lld %lld.%09ld\n", (long long)info.st_size,
+                   (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    return true;
+}
+
+void local_directory_mark(const char *directory) {
+    char path[PATH_MAX], text[MARK_BYTES];
+    const int data = local_data_open(directory);
+    struct stat info;
+    /* The clock of file times ticks slowly; a time of our own makes the next change show. */
+    bool done = data >= 0 && fstat(data, &info) == 0;
+    if (done) {
+        const struct timespec times[2] = {
+            info.st_atim,
+            {.tv_sec = info.st_mtim.tv_sec, .tv_nsec = info.st_mtim.tv_nsec / 1000 * 1000 + 123}};
+        done = futimens(data, times) == 0 && mark_format(data, text) &&
+               directory_path(directory, "clean", path, NULL) == MR_OK;
+    }
+    if (data >= 0) (void)close(data);
+    if (!done) return;
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return;
+    const size_t size = strlen(text);
+    if (write(fd, text, size) != (ssize_t)size) (void)unlink(path);
+    (void)close(fd);
+}
+
+bool local_directory_marked(const char *directory) {
+    char path[PATH_MAX], text[MARK_BYTES], found[MARK_BYTES];
+    const bool there = directory_read(directory, "clean", text, sizeof text) > 0;
+    if (directory_path(directory, "clean", path, NULL) != MR_OK) return false;
+    if (unlink(path) != 0 && errno != ENOENT) return false;
+    const int fd = local_data_open(directory);
+    const bool same = there && mark_format(fd, found) && strcmp(text, found) == 0;
+    if (fd >= 0) (void)close(fd);
+    return same;
+}
+
+/* --- whose directory it is -------------------------------------------------------------------- */
 
 /* A directory without FORMAT may be new, or one whose making was cut short: nothing but our own
  * files, the lock among them. Everything else belongs to somebody. */
@@ -88,7 +132,7 @@ static mr_status directory_check_new(const char *directory, mr_error *err) {
         } else if (strcmp(name, "data.mdb") == 0 || strcmp(name, "lock.mdb") == 0) {
             data = true;
         } else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-                   strcmp(name, "FORMAT.new") != 0) {
+                   strcmp(name, "FORMAT.new") != 0 && strcmp(name, "clean") != 0) {
             (void)snprintf(foreign, sizeof foreign, "%s", name);
         }
     }
@@ -171,7 +215,7 @@ static mr_status directory_sync(const char *directory, mr_error *err) {
 
 /* FORMAT goes first: from then on the rest counts as cut short. */
 static mr_status directory_drop(const char *directory, mr_error *err) {
-    static const char *const names[] = {"FORMAT", "data.mdb", "lock.mdb", "FORMAT.new"};
+    static const char *const names[] = {"FORMAT", "clean", "data.mdb", "lock.mdb", "FORMAT.new"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[PATH_MAX];
         mr_status status = directory_path(directory, names[i], path, err);
@@ -192,7 +236,11 @@ static mr_status directory_check(const mri_local_config *config, bool *made, mr_
     if (status != MR_OK) return status;
     *made = !there || config->fresh;
     if (*made) return directory_drop(directory, err);
-    if (local_data_bytes(directory) > 0) return MR_OK;
+    struct stat info;
+    const int fd = local_data_open(directory);
+    const bool good = fd >= 0 && fstat(fd, &info) == 0 && info.st_size > 0;
+    if (fd >= 0) (void)close(fd);
+    if (good) return MR_OK;
     return mr_fail(err, MR_ERR_STATE, NULL,
                    "%s: the file 'data.mdb' is missing or empty; restore the directory from a "
                    "backup, or begin anew with --fresh",

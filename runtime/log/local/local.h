@@ -2,6 +2,7 @@
  *
  * DIR/FORMAT    "millrace log 1": written last when the directory is made, dropped first by `fresh`
  * DIR/lock      flock()ed by the process that has the directory, its pid inside
+ * DIR/clean     size and time of data.mdb when it was closed; without it, data.mdb is verified
  * DIR/data.mdb  five tables, one environment:
  *     topics  name                          -> id, partitions, compacted, retention
  *     ends    id, partition                 -> next offset, bytes stored
@@ -59,6 +60,8 @@ struct local_log {
     pthread_cond_t queue_turn;
     bool leading;
     struct local_commit *queue_head, **queue_tail;
+    bool sound;          /* opened, and every page was right */
+    _Atomic bool failed; /* a write failed: what is on disk must be looked at again */
     _Atomic bool broken; /* the map was lost while it grew: nothing can be read or written */
 
     pthread_mutex_t gate_mutex; /* lets the map grow while no reader looks into it */
@@ -126,8 +129,14 @@ bool local_key_same_partition(const MDB_val *found, const struct local_key *key)
 mr_status local_directory_open(const mri_local_config *config, int *lock_fd, bool *made,
                                mr_error *err);
 mr_status local_directory_finish(const char *directory, mr_error *err);
-/* Bytes of DIR/data.mdb, -1 when it cannot be asked. */
-int64_t local_data_bytes(const char *directory);
+int local_data_open(const char *directory); /* DIR/data.mdb for reading; -1, errno */
+/* Notes size and time of a file that was closed well; whoever changes it changes one of both. */
+void local_directory_mark(const char *directory);
+/* Whether the file is as it was marked; takes the mark away. */
+bool local_directory_marked(const char *directory);
+
+/* verify.c: MR_ERR_STATE unless every page of DIR/data.mdb is sound. */
+mr_status local_verify(const char *directory, mr_error *err);
 
 /* --- open.c ----------------------------------------------------------------------------------- */
 

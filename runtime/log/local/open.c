@@ -211,59 +211,12 @@ static int tables_open(struct local_log *log, MDB_txn *txn, void *arg) {
     return 0;
 }
 
-/* Reads every value of a table and checks what can be checked. */
-static int table_verify(struct local_log *log, MDB_txn *txn, int table) {
-    MDB_cursor *cursor = NULL;
-    MDB_val key, data;
-    int code = mdb_cursor_open(txn, log->tables[table], &cursor);
-    if (code != 0) return code;
-    struct local_value value;
-    mri_record record;
-    code = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
-    while (code == 0) {
-        bool good = true;
-        if (table == TABLE_LOG) {
-            good = key.mv_size == 16 &&
-                   local_value_parse(&data, (int64_t)local_get64((const uint8_t *)key.mv_data + 8),
-                                     &value);
-        } else if (table == TABLE_KEYED) {
-            good = local_keyed_parse(&data, &record);
-        }
-        code = good ? mdb_cursor_get(cursor, &key, &data, MDB_NEXT) : MDB_CORRUPTED;
-    }
-    mdb_cursor_close(cursor);
-    return code == MDB_NOTFOUND ? 0 : code;
-}
-
-/* LMDB reads behind the end of a file that was cut short and dies of it. The last pages of a sound
- * file may be missing, too, when they were free; so the file is filled up with zeros, which are no
- * valid page, and everything in it is read once. */
-static mr_status environment_verify(struct local_log *log, mr_error *err) {
-    MDB_envinfo info;
-    MDB_stat stat;
-    mdb_filehandle_t fd = -1;
-    (void)mdb_env_info(log->mdb, &info);
-    (void)mdb_env_stat(log->mdb, &stat);
-    const int64_t wanted = (int64_t)(info.me_last_pgno + 1) * stat.ms_psize;
-    if (local_data_bytes(log->directory) >= wanted) return MR_OK;
-    int code = mdb_env_get_fd(log->mdb, &fd);
-    if (code == 0 && ftruncate(fd, wanted) != 0) code = errno;
-    MDB_txn *txn = NULL;
-    if (code == 0) code = mdb_txn_begin(log->mdb, NULL, MDB_RDONLY, &txn);
-    bool made = false;
-    if (code == 0) code = tables_open(log, txn, &made);
-    for (int i = 0; i < TABLE_COUNT && code == 0; i++) {
-        code = table_verify(log, txn, i);
-    }
-    if (txn != NULL) mdb_txn_abort(txn);
-    if (code == 0) return MR_OK;
-    if (code > 0) return local_fail(log, code, "the log cannot be read", err);
-    return local_damaged(log, "'data.mdb' is shorter than it was", err);
-}
-
 static void local_free(struct local_log *log) {
     local_topics_free(log);
-    if (log->mdb != NULL) mdb_env_close(log->mdb);
+    if (log->mdb != NULL) {
+        mdb_env_close(log->mdb);
+        if (log->sound && !atomic_load(&log->failed)) local_directory_mark(log->directory);
+    }
     if (log->lock_fd >= 0) (void)close(log->lock_fd); /* gives the lock back */
     (void)pthread_mutex_destroy(&log->queue_mutex);
     (void)pthread_cond_destroy(&log->queue_turn);
@@ -303,8 +256,10 @@ mr_status mri_local_open(const mri_local_config *config, const mri_env *env, mri
     struct local_log *log = local_new(config->directory, env);
     mr_status status = local_directory_open(config, &log->lock_fd, &made, err);
     if (status != MR_OK) log->lock_fd = -1;
+    if (status == MR_OK && !made && !local_directory_marked(log->directory)) {
+        status = local_verify(log->directory, err);
+    }
     if (status == MR_OK) status = environment_open(log, config->map_bytes, err);
-    if (status == MR_OK && !made) status = environment_verify(log, err);
     if (status == MR_OK) status = local_write(log, tables_open, &made, "the log is opened", err);
     if (status == MR_OK) status = local_topics_load(log, err);
     if (status == MR_OK && made) status = local_directory_finish(log->directory, err);
@@ -312,6 +267,7 @@ mr_status mri_local_open(const mri_local_config *config, const mri_env *env, mri
         local_free(log);
         return status;
     }
+    log->sound = true;
     *out = &log->base;
     return MR_OK;
 }
