@@ -2,18 +2,24 @@
  *
  * candles  one row per key and window that holds a trade
  *          window  [start, start + every), aligned to the epoch in UTC, also before 1970
- *          open    price of the first trade by (event time, order column, arrival); close of the
- * last high    greatest price; low: least price volume  sum of the quantities, vwap: sum of price *
- * quantity / volume, both summed in order of arrival; vwap is null when volume is 0 out     event
- * time of a row is window_end - 1 us; rows of a key in order of time closes  when the watermark
- * reaches window_end + grace, and at the end of the input, where a window that ends after the input
- * carries partial: true late    a trade whose window the watermark has closed, or its key: dropped,
- * counted fill    windows without trades after a key's first window: none; empty (prices null);
- * flat (prices are the last close); each with volume 0, trades 0, synthetic: true. After max_fill
- * of them in a row the key is silent until its next trade, and the rest of that gap stays empty; so
- * does what is left of a gap after the end of the input, should the stage run on gaps    a null
- * price or quantity, a negative quantity, sums out of range: rejected cost    32 bytes per key and
- * 96 per open window, at most WINDOWS_MAX of them
+ *          open    price of the first trade by (event time, order column, arrival); close: of the last
+ *          high    greatest price; low: least price
+ *          volume  sum of the quantities; vwap: sum of price * quantity / volume, both summed in order of
+ *                  arrival; vwap is null when volume is 0
+ *          bars    rows with open, high, low, close and volume instead of price and quantity are merged
+ *                  as bars: their own vwap (else their close) stands for the price of their volume, their
+ *                  trades are added up, and a bar without trades leaves no mark
+ *          out     event time of a row is window_end - 1 us; rows of a key in order of time
+ *          closes  when the watermark reaches window_end + grace, and at the end of the input, where a
+ *                  window that ends after the input carries partial: true
+ *          late    a trade whose window the watermark has closed, or its key: dropped, counted
+ *          fill    windows without trades after a key's first window: none; empty (prices null); flat
+ *                  (prices are the last close); each with volume 0, trades 0, synthetic: true. After
+ *                  max_fill of them in a row the key is silent until its next trade, and the rest of that
+ *                  gap stays empty; so does what is left of a gap after the end of the input, should the
+ *                  stage run on
+ *          gaps    a null price or quantity, a negative quantity, sums out of range: rejected
+ *          cost    32 bytes per key and 96 per open window, at most WINDOWS_MAX of them
  */
 #include "millrace/operator.h"
 #include <math.h>
@@ -49,6 +55,9 @@ enum {
 struct candles_options {
     int64_t every, grace, fill, max_fill, emit, late;
     mr_column_ref price, quantity, order;
+    bool bars; /* the input has bars, not trades; the columns below are theirs */
+    uint32_t open, high, low, close, volume;
+    int32_t vwap, trades, synthetic; /* -1: none */
 };
 
 struct candles_state {
@@ -65,9 +74,11 @@ struct candles_window {
     int64_t trades;
 };
 
-struct candles_trade {
-    double price, quantity;
-    int64_t time_us, order;
+/* A bar, or a trade as a bar of one. */
+struct candles_bar {
+    double open, high, low, close;
+    double volume, notional;
+    int64_t trades, time_us, order;
 };
 
 static const char *const candles_fills[] = {"none", "empty", "flat", NULL};
@@ -94,10 +105,13 @@ static const mr_option candles_option_rows[] = {
     {AT(late), .type = MR_OPT_CHOICE, .fallback = "drop", .choices = candles_lates,
      .changes = MR_CHANGES_MEANING,
      .help = "What becomes of trades whose window is closed: they are dropped and counted."},
-    {AT(price), .type = MR_OPT_COLUMN, .fallback = "price", .column_type = MR_F64,
-     .unit = "quote currency", .changes = MR_CHANGES_MEANING, .help = "Column with the price."},
-    {AT(quantity), .type = MR_OPT_COLUMN, .fallback = "quantity", .column_type = MR_F64,
-     .unit = "base currency", .changes = MR_CHANGES_MEANING, .help = "Column with the quantity."},
+    {AT(price), .type = MR_OPT_COLUMN, .column_type = MR_F64, .unit = "quote currency",
+     .changes = MR_CHANGES_MEANING,
+     .help = "Column with the price; price when there is one, else rows are bars with open, high, "
+             "low, close and volume."},
+    {AT(quantity), .type = MR_OPT_COLUMN, .column_type = MR_F64, .unit = "base currency",
+     .changes = MR_CHANGES_MEANING,
+     .help = "Column with the quantity; quantity when rows are trades and none is named."},
     {AT(order), .type = MR_OPT_COLUMN, .column_type = MR_I64, .changes = MR_CHANGES_MEANING,
      .help =
          "Column that orders trades of the same time; trade_id when there is an int64 column of "
@@ -171,8 +185,59 @@ static int64_t candles_promise(const void *options, int64_t watermark_us) {
 
 /* --- planning ------------------------------------------------------------------------------- */
 
+/* Index of a numeric column, or -1. */
+static int32_t numeric(const mr_schema *schema, const char *name) {
+    const int32_t i = mr_schema_find(schema, name);
+    const mr_type type = i >= 0 ? schema->columns[i].type : 0;
+    return type == MR_F64 || type == MR_I64 ? i : -1;
+}
+
+/* A named column, or the one of the usual name. */
+static bool column_or_usual(const mr_schema *schema, mr_column_ref *ref, const char *usual) {
+    const int32_t i = numeric(schema, usual);
+    if (ref->name != NULL) return true;
+    if (i < 0) return false;
+    *ref = (mr_column_ref){.name = usual, .index = (uint32_t)i, .type = schema->columns[i].type};
+    return true;
+}
+
+static bool bar_columns(const mr_schema *schema, struct candles_options *o) {
+    const int32_t open = numeric(schema, "open"), high = numeric(schema, "high");
+    const int32_t low = numeric(schema, "low"), close = numeric(schema, "close");
+    const int32_t volume = numeric(schema, "volume");
+    if (open < 0 || high < 0 || low < 0 || close < 0 || volume < 0) return false;
+    o->bars = true;
+    o->open = (uint32_t)open;
+    o->high = (uint32_t)high;
+    o->low = (uint32_t)low;
+    o->close = (uint32_t)close;
+    o->volume = (uint32_t)volume;
+    o->vwap = numeric(schema, "vwap");
+    o->trades = mr_schema_find(schema, "trades");
+    if (o->trades >= 0 && schema->columns[o->trades].type != MR_I64) o->trades = -1;
+    o->synthetic = mr_schema_find(schema, "synthetic");
+    if (o->synthetic >= 0 && schema->columns[o->synthetic].type != MR_BOOL) o->synthetic = -1;
+    return true;
+}
+
+/* Rows are trades when a price is named or there is a column of that name, else bars. */
+static mr_status input_columns(mr_infer *in, struct candles_options *o) {
+    if (column_or_usual(in->in, &o->price, "price")) {
+        if (column_or_usual(in->in, &o->quantity, "quantity")) return MR_OK;
+        return mr_infer_fail(
+            in, "quantity", (mr_pos){0},
+            "there is no numeric column 'quantity'; name the one with the quantity");
+    }
+    if (o->quantity.name == NULL && bar_columns(in->in, o)) return MR_OK;
+    return mr_infer_fail(in, "price", (mr_pos){0},
+                         "there is no numeric column 'price', nor bars with open, high, low, close "
+                         "and volume; name the column with the price");
+}
+
 static mr_status candles_infer(mr_infer *in) {
     struct candles_options *o = in->options;
+    const mr_status found = input_columns(in, o);
+    if (found != MR_OK) return found;
     if (o->grace / o->every > WINDOWS_MAX - 2) {
         const char *text = in->rt->format(
             in, "grace of %lld us holds more than %d windows of %lld us open; shorten it",
@@ -219,27 +284,27 @@ static bool is_before(int64_t time_us, int64_t order, int64_t than_us, int64_t t
     return time_us < than_us || (time_us == than_us && order < than_order);
 }
 
-/* Merges one trade; false: the sums leave the range of float64 and nothing was changed. */
-static bool window_step(struct candles_window *w, const struct candles_trade *t) {
-    const double volume = w->volume + t->quantity;
-    const double notional = w->notional + t->price * t->quantity;
+/* Merges one bar; false: the sums leave the range of float64 and nothing was changed. */
+static bool window_step(struct candles_window *w, const struct candles_bar *b) {
+    const double volume = w->volume + b->volume;
+    const double notional = w->notional + b->notional;
     if (!isfinite(volume) || !isfinite(notional)) return false;
     const bool first = w->trades == 0;
-    if (first || is_before(t->time_us, t->order, w->open_us, w->open_order)) {
-        w->open = t->price;
-        w->open_us = t->time_us;
-        w->open_order = t->order;
+    if (first || is_before(b->time_us, b->order, w->open_us, w->open_order)) {
+        w->open = b->open;
+        w->open_us = b->time_us;
+        w->open_order = b->order;
     }
-    if (first || !is_before(t->time_us, t->order, w->close_us, w->close_order)) {
-        w->close = t->price;
-        w->close_us = t->time_us;
-        w->close_order = t->order;
+    if (first || !is_before(b->time_us, b->order, w->close_us, w->close_order)) {
+        w->close = b->close;
+        w->close_us = b->time_us;
+        w->close_order = b->order;
     }
-    if (first || t->price > w->high) w->high = t->price;
-    if (first || t->price < w->low) w->low = t->price;
+    if (first || b->high > w->high) w->high = b->high;
+    if (first || b->low < w->low) w->low = b->low;
     w->volume = volume;
     w->notional = notional;
-    w->trades++;
+    w->trades += b->trades;
     return true;
 }
 
@@ -289,11 +354,11 @@ static void window_opened(mr_ctx *ctx, uint32_t slot, struct candles_state *s) {
     timer_set(ctx, slot, s);
 }
 
-static mr_status candles_trade(mr_ctx *ctx, uint32_t row, const struct candles_trade *t) {
+static mr_status candles_bar(mr_ctx *ctx, uint32_t row, const struct candles_bar *b) {
     const struct candles_options *o = ctx->options;
     const uint32_t slot = ctx->in->slot[row];
     int64_t start;
-    if (!window_start(t->time_us, o->every, &start)) {
+    if (!window_start(b->time_us, o->every, &start)) {
         mr_reject(ctx, row, "the event time is out of range");
         return MR_OK;
     }
@@ -307,7 +372,7 @@ static mr_status candles_trade(mr_ctx *ctx, uint32_t row, const struct candles_t
     struct candles_window *w = mr_put(ctx, slot, COLL_WINDOWS, start);
     if (w == NULL) return MR_ERR_LIMIT;
     const bool opened = w->trades == 0;
-    if (!window_step(w, t)) {
+    if (!window_step(w, b)) {
         if (opened) mr_del(ctx, slot, COLL_WINDOWS, start);
         mr_reject(ctx, row, "the sums of the window leave the range of float64");
         return MR_OK;
@@ -316,31 +381,63 @@ static mr_status candles_trade(mr_ctx *ctx, uint32_t row, const struct candles_t
     return MR_OK;
 }
 
-static mr_status candles_process(mr_ctx *ctx) {
+/* What keeps a row from being merged; NULL: nothing. `b->trades` 0: it has nothing to merge. */
+static const char *read_trade(const mr_ctx *ctx, uint32_t row, struct candles_bar *b) {
     const struct candles_options *o = ctx->options;
     const mr_column *price = &ctx->in->columns[o->price.index];
     const mr_column *quantity = &ctx->in->columns[o->quantity.index];
+    if (!price->valid[row]) return "the price is null";
+    if (!quantity->valid[row]) return "the quantity is null";
+    b->open = b->high = b->low = b->close = cell(price, row);
+    b->volume = cell(quantity, row);
+    b->notional = b->close * b->volume;
+    b->trades = 1;
+    return b->volume < 0 ? "the quantity is negative" : NULL;
+}
+
+static const char *read_bar(const mr_ctx *ctx, uint32_t row, struct candles_bar *b) {
+    const struct candles_options *o = ctx->options;
+    const mr_column *columns = ctx->in->columns;
+    b->trades = 1;
+    if (o->trades >= 0 && columns[o->trades].valid[row]) b->trades = columns[o->trades].i64[row];
+    if (o->synthetic >= 0 && columns[o->synthetic].valid[row] && columns[o->synthetic].b[row]) {
+        b->trades = 0;
+    }
+    if (b->trades == 0) return NULL;
+    const uint32_t prices[] = {o->open, o->high, o->low, o->close, o->volume};
+    for (size_t i = 0; i < sizeof prices / sizeof *prices; i++) {
+        if (!columns[prices[i]].valid[row]) return "a price or the volume of the bar is null";
+    }
+    b->open = cell(&columns[o->open], row);
+    b->high = cell(&columns[o->high], row);
+    b->low = cell(&columns[o->low], row);
+    b->close = cell(&columns[o->close], row);
+    b->volume = cell(&columns[o->volume], row);
+    const bool vwap = o->vwap >= 0 && columns[o->vwap].valid[row];
+    b->notional = (vwap ? cell(&columns[o->vwap], row) : b->close) * b->volume;
+    return b->volume < 0 || b->trades < 0 ? "the volume or the trades of the bar are negative"
+                                          : NULL;
+}
+
+static mr_status candles_process(mr_ctx *ctx) {
+    const struct candles_options *o = ctx->options;
     const mr_column *order = o->order.name != NULL ? &ctx->in->columns[o->order.index] : NULL;
     for (; ctx->row < ctx->end; ctx->row++) {
         const uint32_t row = ctx->row;
-        if (!price->valid[row] || !quantity->valid[row]) {
-            mr_reject(ctx, row, price->valid[row] ? "the quantity is null" : "the price is null");
-            continue;
-        }
         /* A null in the order column stands before all numbers. */
-        const struct candles_trade trade = {
-            .price = cell(price, row),
-            .quantity = cell(quantity, row),
+        struct candles_bar bar = {
             .time_us = ctx->in->time_us[row],
             .order = order == NULL       ? 0
                      : order->valid[row] ? order->i64[row]
                                          : INT64_MIN,
         };
-        if (trade.quantity < 0) {
-            mr_reject(ctx, row, "the quantity is negative");
+        const char *reason = o->bars ? read_bar(ctx, row, &bar) : read_trade(ctx, row, &bar);
+        if (reason != NULL) {
+            mr_reject(ctx, row, reason);
             continue;
         }
-        const mr_status status = candles_trade(ctx, row, &trade);
+        if (bar.trades == 0) continue;
+        const mr_status status = candles_bar(ctx, row, &bar);
         if (status != MR_OK) return status;
     }
     return MR_OK;

@@ -146,6 +146,24 @@ static mr_status consume(void *arg, mri_edge from, const mri_flow *flow, mr_erro
     return MR_OK;
 }
 
+/* The pipeline in a folder of its own, where examples find their files: models/. */
+static mr_status load_text(contract *c, const mri_text *text, const mri_load_options *load) {
+    char folder[] = "/tmp/mr-contract-XXXXXX", path[64], models[64];
+    cr_assert_not_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/p.yaml", folder);
+    (void)snprintf(models, sizeof models, "%s/models", folder);
+    cr_assert_eq(symlink(MR_ROOT "/tests/contract/models", models), 0);
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    cr_assert_eq(fwrite(text->data, 1, text->size, file), text->size);
+    (void)fclose(file);
+    const mr_status status = mri_plan_load(c->arena, path, load, c->diags, &c->plan);
+    (void)unlink(path);
+    (void)unlink(models);
+    (void)rmdir(folder);
+    return status;
+}
+
 mr_status contract_open(contract *c, const mr_operator *op, const char *options) {
     static const char *const no_environment[] = {NULL};
     const mri_load_options load = {.environment = no_environment};
@@ -153,13 +171,7 @@ mr_status contract_open(contract *c, const mr_operator *op, const char *options)
     c->diags = mri_diags_open(c->arena);
     mri_text text = {0};
     pipeline_text(op, options, &text);
-    char path[] = "/tmp/mr-contract-XXXXXX";
-    const int file = mkstemp(path);
-    cr_assert(file >= 0);
-    cr_assert_eq(write(file, text.data, text.size), (ssize_t)text.size);
-    (void)close(file);
-    const mr_status status = mri_plan_load(c->arena, path, &load, c->diags, &c->plan);
-    (void)unlink(path);
+    const mr_status status = load_text(c, &text, &load);
     mri_text_free(&text);
     if (status != MR_OK) return status;
     c->stage = &c->plan->stages[0];

@@ -73,7 +73,8 @@ compare() {
 kill_once() {
     local name=$1 span_ms=$2 delay_ms
     delay_ms=$((RANDOM % span_ms))
-    "$MILLRACE" run "$WORK/$name/crypto.yaml" --until-end >>"$WORK/$name/run.log" 2>&1 </dev/null &
+    "$MILLRACE" run "$WORK/$name/crypto.yaml" --until-end --batch-rows 3 \
+        >>"$WORK/$name/run.log" 2>&1 </dev/null &
     child=$!
     sleep "$(printf '%d.%03d' $((delay_ms / 1000)) $((delay_ms % 1000)))"
     if kill -KILL "$child" 2>/dev/null; then
@@ -113,6 +114,13 @@ main() {
     run workers --workers 4
     compare workers
 
+    # Small batches, so that there is more to interrupt.
+    prepare slow 4
+    began_ms=$(date +%s%3N)
+    run slow --batch-rows 3
+    calm_ms=$(($(date +%s%3N) - began_ms))
+    compare slow
+    log "slow: $calm_ms ms"
     prepare killed 4
     for ((kill = 1; kill <= KILLS; kill++)); do
         kill_once killed "$calm_ms"
