@@ -13,7 +13,7 @@
 #include "model_xgboost.h"
 #include "text.h"
 
-enum { MISSING_NULL, MISSING_BRANCH };
+enum { MISSING_SKIP, MISSING_BRANCH };
 
 enum { COUNT_NULLS };
 
@@ -38,7 +38,7 @@ struct predict_options {
     const struct predict_plan *plan;
 };
 
-static const char *const predict_missings[] = {"null", "branch", NULL};
+static const char *const predict_missings[] = {"skip", "branch", NULL};
 
 #define AT(field) .name = #field, .offset = offsetof(struct predict_options, field)
 static const mr_option predict_options[] = {
@@ -52,10 +52,11 @@ static const mr_option predict_options[] = {
      .help =
          "How far ahead the model predicts; adds the column <as>_time and must be what the model "
          "says of itself, if it does."},
-    {AT(missing), .type = MR_OPT_CHOICE, .fallback = "null", .choices = predict_missings,
+    {AT(missing), .type = MR_OPT_CHOICE, .fallback = "skip", .choices = predict_missings,
      .changes = MR_CHANGES_MEANING,
-     .help = "What a null feature gives: a null prediction, or the branch that an XGBoost model "
-             "takes where a value is missing."},
+     .help = "What a null feature gives: skip makes the prediction null, branch takes the way that "
+             "an XGBoost model "
+             "has where a value is missing."},
     {AT(features), .type = MR_OPT_STRINGS, .changes = MR_CHANGES_MEANING,
      .help = "Columns in the order of the model's features; needed when the model does not name "
              "them."},
@@ -285,7 +286,7 @@ static bool features_read(const mr_ctx *ctx, uint32_t row, float *x) {
     for (uint32_t i = 0; i < o->plan->features; i++) {
         const mr_column *column = &ctx->in->columns[o->plan->columns[i]];
         if (!column->valid[row]) {
-            if (o->missing == MISSING_NULL) return false;
+            if (o->missing == MISSING_SKIP) return false;
             x[i] = nanf("");
             continue;
         }
