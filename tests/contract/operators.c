@@ -403,7 +403,7 @@ ParameterizedTest(struct param *param, contract, options_hold_their_ranges) {
         if (whole && (o->min != 0 || o->max != 0)) try_range(op, o);
         for (const char *const *choice = o->choices; choice != NULL && *choice != NULL; choice++) {
             (void)snprintf(text, sizeof text, "%s: %s", o->name, *choice);
-            try_option(op, text, true);
+            try_value(op, text, true);
         }
         (void)snprintf(text, sizeof text, "%s: [[]]", o->name);
         try_option(op, text, false);

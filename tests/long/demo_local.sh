@@ -16,6 +16,7 @@ RUN_S=120
 WORK=$PWD/build/demo_local
 RANDOM=$SEED
 child=''
+kills=0
 
 log() {
     printf 'demo_local: %s\n' "$*"
@@ -79,6 +80,7 @@ kill_once() {
     sleep "$(printf '%d.%03d' $((delay_ms / 1000)) $((delay_ms % 1000)))"
     if kill -KILL "$child" 2>/dev/null; then
         log "$name: killed after $delay_ms ms"
+        kills=$((kills + 1))
     else
         log "$name: had ended before its kill at $delay_ms ms"
     fi
@@ -87,7 +89,7 @@ kill_once() {
 }
 
 main() {
-    local began_ms calm_ms partitions batch kill
+    local began_ms calm_ms partitions batch round=0
     [ -x "$MILLRACE" ] || fail "there is no binary $MILLRACE; ./mill build makes it"
     rm -rf "$WORK"
     mkdir -p "$WORK"
@@ -121,14 +123,18 @@ main() {
     calm_ms=$(($(date +%s%3N) - began_ms))
     compare slow
     log "slow: $calm_ms ms"
-    prepare killed 4
-    for ((kill = 1; kill <= KILLS; kill++)); do
-        kill_once killed "$calm_ms"
+    while [ "$kills" -lt "$KILLS" ]; do
+        round=$((round + 1))
+        [ "$round" -le $((KILLS * 5)) ] || fail "only $kills kills found a run at work"
+        prepare "killed_$round" 4
+        for _ in 1 2 3; do
+            kill_once "killed_$round" "$calm_ms"
+        done
+        run "killed_$round"
+        compare "killed_$round"
     done
-    run killed
-    compare killed
     rm -rf "$WORK"
-    log "passed: $KILLS kills, SEED=$SEED"
+    log "passed: $kills kills, SEED=$SEED"
 }
 
 main "$@"
