@@ -29,7 +29,7 @@ struct mri_diags {
     uint32_t source_count;
     uint32_t source_of[MRI_DIAGS_MAX]; /* parallel to `items`: the order of its file */
     mri_diag items[MRI_DIAGS_MAX];     /* sorted */
-    uint32_t count;
+    uint32_t count, kept_warnings;
     uint32_t severities[2]; /* with those that found no room */
 };
 
@@ -124,16 +124,19 @@ static void diag_drop(mri_diags *diags, uint32_t index) {
             rest * sizeof *diags->source_of);
 }
 
-/* Makes room for an error by giving up the last warning: warnings must not hide errors. */
-static bool diag_room(mri_diags *diags, mri_severity severity) {
-    if (diags->count < MRI_DIAGS_MAX) return true;
-    for (uint32_t i = diags->count; severity == MRI_SEV_ERROR && i > 0; i--) {
-        if (diags->items[i - 1].severity == MRI_SEV_WARNING) {
-            diag_drop(diags, i - 1);
-            return true;
-        }
+/* Whether there is room, or a warning that gives way to an error: warnings must not hide errors. */
+static bool diag_fits(const mri_diags *diags, mri_severity severity) {
+    return diags->count < MRI_DIAGS_MAX || (severity == MRI_SEV_ERROR && diags->kept_warnings > 0);
+}
+
+static void diag_make_room(mri_diags *diags) {
+    if (diags->count < MRI_DIAGS_MAX) return;
+    uint32_t last = diags->count - 1;
+    while (diags->items[last].severity != MRI_SEV_WARNING) {
+        last--;
     }
-    return false;
+    diag_drop(diags, last);
+    diags->kept_warnings--;
 }
 
 static void diag_insert(mri_diags *diags, uint32_t source, const mri_diag *diag) {
@@ -152,6 +155,10 @@ static void diag_insert(mri_diags *diags, uint32_t source, const mri_diag *diag)
 
 void mri_diag_add(mri_diags *diags, uint32_t code, mri_severity severity, mr_pos at, uint32_t width,
                   const char *hint, const char *format, ...) {
+    if (!diag_fits(diags, severity)) {
+        diags->severities[severity]++;
+        return;
+    }
     va_list args;
     va_start(args, format);
     const char *text = mri_vformat(diags->arena, format, args);
@@ -170,7 +177,9 @@ void mri_diag_add(mri_diags *diags, uint32_t code, mri_severity severity, mr_pos
     /* A mistake inside of an anchor is met once for each alias but is one mistake. */
     if (diag_known(diags, source, &diag)) return;
     diags->severities[severity]++;
-    if (diag_room(diags, severity)) diag_insert(diags, source, &diag);
+    diag_make_room(diags);
+    diag_insert(diags, source, &diag);
+    if (severity == MRI_SEV_WARNING) diags->kept_warnings++;
 }
 
 uint32_t mri_diags_errors(const mri_diags *diags) {

@@ -129,9 +129,11 @@ static int32_t parentheses(const mri_node *node) {
 /* The child of a flow list or map at which a value that was cut at its commas ends; NULL: it was
  * not cut. In a map the later pieces have become keys without a value. */
 static mri_node *split_end(const mri_node *child) {
+    enum { PIECES_MAX = 64 };
     int32_t open = parentheses(child);
     if (open <= 0) return NULL;
-    for (mri_node *piece = child->next; piece != NULL; piece = piece->next) {
+    mri_node *piece = child->next;
+    for (int i = 0; piece != NULL && i < PIECES_MAX; i++, piece = piece->next) {
         if (piece->kind != MRI_SCALAR || piece->quoted) return NULL;
         if (piece->key != NULL && (piece->size > 0 || piece->key->quoted)) return NULL;
         open += parentheses(piece->key != NULL ? piece->key : piece);
@@ -140,22 +142,25 @@ static mri_node *split_end(const mri_node *child) {
     return NULL;
 }
 
+/* Gives `child` the text that it has in the file up to `piece`. */
+static void split_join(struct tree *t, mri_node *child, const mri_node *piece) {
+    const size_t start = mri_source_offset(&t->source, child->at);
+    const size_t end = mri_source_offset(&t->source, piece->at) + piece->size;
+    if (end > t->source.size || start >= end) return;
+    child->text = mri_strndup(t->arena, t->source.text + start, end - start);
+    child->size = end - start;
+    if (piece->at.line == child->at.line) {
+        child->width = mri_text_columns(child->text, child->size);
+    }
+}
+
 /* `{ where: if(a, b, c) }` is three keys to YAML. Says so once and puts the value together again,
  * so that the pieces do not cause an error each. */
 static void split_check(struct tree *t, mri_node *parent) {
     for (mri_node *child = parent->first; child != NULL; child = child->next) {
         mri_node *last = split_end(child);
         if (last == NULL) continue;
-        const mri_node *piece = last->key != NULL ? last->key : last;
-        const size_t start = mri_source_offset(&t->source, child->at);
-        const size_t end = mri_source_offset(&t->source, piece->at) + piece->size;
-        if (end <= t->source.size && start < end) {
-            child->text = mri_strndup(t->arena, t->source.text + start, end - start);
-            child->size = end - start;
-            if (piece->at.line == child->at.line) {
-                child->width = mri_text_columns(child->text, child->size);
-            }
-        }
+        split_join(t, child, last->key != NULL ? last->key : last);
         mri_diag_add(t->diags, 30, MRI_SEV_ERROR, child->at, child->width,
                      "quote the expression: \"...\"", "YAML splits this value at its commas: '%s'",
                      mri_node_show(t->arena, child));
@@ -262,7 +267,8 @@ static void anchor_unknown(struct tree *t, const char *name, mr_pos at, uint32_t
     for (uint32_t i = 0; i < t->anchor_count; i++) {
         names[i] = t->anchors[i].name;
     }
-    const char *near = mri_nearest(name, names, t->anchor_count);
+    const bool room = mri_diags_count(t->diags) < MRI_DIAGS_MAX; /* else nobody sees the hint */
+    const char *near = room ? mri_nearest(name, names, t->anchor_count) : NULL;
     const char *hint = near != NULL ? mri_format(t->arena, "did you mean '*%s'?", near)
                                     : "if this is text or an expression, quote it";
     mri_diag_add(t->diags, 14, MRI_SEV_ERROR, at, width, hint,
@@ -335,7 +341,7 @@ static void tag_check(struct tree *t, const yaml_char_t *tag, mr_pos at) {
 static mr_pos value_pos(const struct tree *t, mr_pos at, const yaml_mark_t *end, bool properties) {
     if (!properties || end->line + 1 != at.line) return at;
     size_t offset = mri_source_offset(&t->source, at);
-    const size_t line_end = mri_source_line_end(&t->source, offset);
+    const size_t line_end = mri_source_end(&t->source, at.line);
     const char *text = t->source.text;
     const size_t start = offset;
     while (offset < line_end && (text[offset] == '&' || text[offset] == '!')) {
@@ -380,7 +386,7 @@ static void tree_scalar(struct tree *t, const yaml_event_t *event) {
         node->width = (uint32_t)event->end_mark.column + 1 - at.column;
     } else if (event->end_mark.line + 1 > at.line) {
         const size_t offset = mri_source_offset(&t->source, at);
-        const size_t end = mri_source_line_end(&t->source, offset);
+        const size_t end = mri_source_end(&t->source, at.line);
         node->width = mri_text_columns(t->source.text + offset, end - offset);
     }
     if (memchr(node->text, '\0', node->size) != NULL) {
@@ -500,7 +506,7 @@ static void tree_fault(struct tree *t, const yaml_parser_t *parser) {
         .open = t->depth > 0 && t->frames[t->depth - 1].node->flow ? t->frames[t->depth - 1].node
                                                                    : NULL,
     };
-    mri_yaml_explain(&t->source, &fault, t->diags);
+    mri_yaml_explain(&t->source, &fault);
     /* What has been read is checked as well, so that one run shows more than the first problem. */
     for (uint32_t i = 0; i < t->depth; i++) {
         collection_check(t, t->frames[i].node, t->frames[i].node->flow);
@@ -555,22 +561,25 @@ mri_node *mri_tree_parse(mr_arena *arena, const char *name, const char *text, si
     struct tree *t = mri_calloc(1, sizeof *t);
     t->arena = arena;
     t->diags = diags;
-    t->source = (mri_source){.name = mri_strdup(arena, name), .text = text, .size = size};
+    t->source = (mri_source){.name = mri_strdup(arena, name),
+                             .text = text,
+                             .size = size,
+                             .arena = arena,
+                             .diags = diags};
     mri_node *root = NULL;
     mri_diags_source(diags, name, text, size);
     if (size > MRI_FILE_MAX) {
         mri_diag_add(diags, 4, MRI_SEV_ERROR, (mr_pos){.file = name}, 1, NULL,
                      "the file is larger than 4 MiB, the most that is allowed");
-    } else if (mri_source_scan(&t->source, diags)) {
+    } else if (mri_source_scan(&t->source)) {
         tree_run(t);
         if (!t->stop && root_check(t)) {
-            mri_vars_replace(arena, &t->source, options, diags, t->root, t->scalars,
-                             t->scalar_count);
+            mri_vars_replace(&t->source, options, t->root, t->scalars, t->scalar_count);
             root = t->root;
         }
     }
     free(t->scalars);
-    free(t->source.lines);
+    mri_source_clear(&t->source);
     free(t);
     return root;
 }

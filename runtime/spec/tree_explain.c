@@ -115,7 +115,8 @@ static uint32_t explain_key(char here, char last, const char **text, const char 
 static uint32_t explain_place(const mri_source *source, const mri_yaml_fault *fault, mr_pos at,
                               const char **text, const char **hint) {
     const size_t offset = mri_source_offset(source, at);
-    const size_t start = at.line <= source->line_count ? source->lines[at.line - 1] : source->size;
+    const size_t start =
+        at.line <= source->line_count ? source->lines[at.line - 1].offset : source->size;
     const char here = offset < source->size ? source->text[offset] : '\0';
     const char last = before(source, offset, start);
     const bool key = fits(fault->problem, "did not find expected key");
@@ -133,7 +134,8 @@ static uint32_t explain_place(const mri_source *source, const mri_yaml_fault *fa
     return key ? explain_key(here, last, text, hint) : 0;
 }
 
-void mri_yaml_explain(const mri_source *source, const mri_yaml_fault *fault, mri_diags *diags) {
+void mri_yaml_explain(const mri_source *source, const mri_yaml_fault *fault) {
+    mri_diags *diags = source->diags;
     mr_pos at = {.file = source->name, .line = fault->line + 1, .column = fault->column + 1};
     if (at.line > source->line_count) {
         at.line = source->line_count;

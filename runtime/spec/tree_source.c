@@ -10,12 +10,13 @@
 #include "base/utf8.h"
 #include "spec/tree_internal.h"
 
-static void lines_add(mri_source *source, uint32_t *capacity, size_t offset) {
+static void line_add(mri_source *source, uint32_t *capacity, size_t offset, uint32_t points) {
     if (source->line_count == *capacity) {
         *capacity = *capacity > 0 ? *capacity * 2 : 256;
         source->lines = mri_realloc(source->lines, *capacity, sizeof *source->lines);
     }
-    source->lines[source->line_count++] = (uint32_t)offset;
+    source->lines[source->line_count++] =
+        (mri_source_line){.offset = (uint32_t)offset, .points = points};
 }
 
 uint32_t mri_text_columns(const char *text, size_t size) {
@@ -27,9 +28,9 @@ uint32_t mri_text_columns(const char *text, size_t size) {
 }
 
 /* What stands at `offset` is no text; says what it probably is. */
-static void source_refuse(const mri_source *source, mri_diags *diags, size_t offset, uint32_t code,
-                          bool valid) {
-    const size_t start = source->lines[source->line_count - 1];
+static void source_refuse(const mri_source *source, size_t offset, uint32_t code, bool valid) {
+    mri_diags *diags = source->diags;
+    const size_t start = source->lines[source->line_count - 1].offset;
     const mr_pos at = {.file = source->name,
                        .line = source->line_count,
                        .column = mri_text_columns(source->text + start, offset - start) + 1};
@@ -60,40 +61,55 @@ static bool allowed(uint32_t code) {
     return code != 0x2028 && code != 0x2029 && code != 0xfeff && code != 0xfffe && code != 0xffff;
 }
 
-bool mri_source_scan(mri_source *source, mri_diags *diags) {
-    uint32_t capacity = 0;
-    lines_add(source, &capacity, 0);
-    for (size_t at = 0; at < source->size;) {
+bool mri_source_scan(mri_source *source) {
+    uint32_t capacity = 0, points = 0;
+    source->steps = mri_calloc(source->size / MRI_SOURCE_STEP + 1, sizeof *source->steps);
+    line_add(source, &capacity, 0, 0);
+    for (size_t at = 0; at < source->size; points++) {
         uint32_t code = 0;
         const size_t bytes = mri_utf8_next(source->text + at, source->size - at, &code);
         if (bytes == 0 || !allowed(code)) {
-            source_refuse(source, diags, at, code, bytes > 0);
+            source_refuse(source, at, code, bytes > 0);
             return false;
         }
+        if (points % MRI_SOURCE_STEP == 0) source->steps[source->step_count++] = (uint32_t)at;
         at += bytes;
         const bool crlf = code == '\r' && at < source->size && source->text[at] == '\n';
-        if (code == '\n' || (code == '\r' && !crlf)) lines_add(source, &capacity, at);
+        if (code == '\n' || (code == '\r' && !crlf)) {
+            line_add(source, &capacity, at, points + 1);
+        }
     }
     return true;
 }
 
-size_t mri_source_line_end(const mri_source *source, size_t offset) {
-    while (offset < source->size && source->text[offset] != '\n' && source->text[offset] != '\r') {
-        offset++;
-    }
-    return offset;
+void mri_source_clear(mri_source *source) {
+    free(source->lines);
+    free(source->steps);
+    source->lines = NULL;
+    source->steps = NULL;
+}
+
+size_t mri_source_end(const mri_source *source, uint32_t line) {
+    if (line == 0 || line >= source->line_count) return source->size;
+    size_t end = source->lines[line].offset - 1u; /* of the next line, counted from 0 */
+    const size_t start = source->lines[line - 1].offset;
+    if (source->text[end] == '\n' && end > start && source->text[end - 1] == '\r') end--;
+    return end;
 }
 
 size_t mri_source_offset(const mri_source *source, mr_pos at) {
     if (at.line == 0 || at.line > source->line_count) return source->size;
-    size_t offset = source->lines[at.line - 1];
-    const size_t end = mri_source_line_end(source, offset);
-    for (uint32_t column = 1; column < at.column && offset < end; column++) {
+    const size_t end = mri_source_end(source, at.line);
+    const uint32_t column = at.column > 0 ? at.column - 1 : 0;
+    const uint32_t points = source->lines[at.line - 1].points + column;
+    if (points / MRI_SOURCE_STEP >= source->step_count) return end;
+    size_t offset = source->steps[points / MRI_SOURCE_STEP];
+    for (uint32_t i = 0; i < points % MRI_SOURCE_STEP && offset < end; i++) {
         uint32_t code = 0;
-        const size_t bytes = mri_utf8_next(source->text + offset, end - offset, &code);
+        const size_t bytes = mri_utf8_next(source->text + offset, source->size - offset, &code);
         offset += bytes > 0 ? bytes : 1;
     }
-    return offset;
+    return offset < end ? offset : end;
 }
 
 /* ---- files ---- */

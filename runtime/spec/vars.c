@@ -10,7 +10,7 @@
 #include "base/utf8.h"
 #include "spec/tree_internal.h"
 
-enum { VARS_MAX = 1000 };
+enum { VARS_MAX = 256 };
 
 struct vars {
     mr_arena *arena;
@@ -20,6 +20,8 @@ struct vars {
     const mri_node *map; /* vars:, NULL: none */
     bool defining;       /* the values of `map` themselves are being replaced */
     size_t bytes;        /* made so far */
+    mr_pos at;           /* in the scalar at hand: where the last use with a problem stood */
+    size_t offset, end;  /* the same in the source, and the end of what is left to search */
 };
 
 /* One ${...} of a scalar. */
@@ -67,35 +69,43 @@ static size_t name_size(const char *text, size_t size) {
     return used;
 }
 
-/* Where a use stands in the source: on the line of its scalar if that is written on one line. */
-static mr_pos use_pos(const struct vars *v, const mri_node *node, const struct use *use) {
-    mr_pos at = node->at;
-    const size_t start = mri_source_offset(v->source, at);
-    const size_t end = mri_source_line_end(v->source, start);
-    for (size_t i = start; i + use->size <= end; i++) {
-        if (memcmp(v->source->text + i, use->text, use->size) == 0) {
-            at.column += mri_text_columns(v->source->text + start, i - start);
-            break;
-        }
-    }
-    return at;
+/* Where to look for the uses of a scalar in the source: on its own line. */
+static void search_begin(struct vars *v, const mri_node *node) {
+    v->at = node->at;
+    v->offset = mri_source_offset(v->source, node->at);
+    const mr_pos end = {.line = node->at.line, .column = node->at.column + node->width};
+    v->end = mri_source_offset(v->source, end);
 }
 
-static void use_add(const struct vars *v, const mri_node *node, const struct use *use,
-                    mri_severity severity, uint32_t code, const char *hint, const char *text) {
-    mri_diag_add(v->diags, code, severity, use_pos(v, node, use),
-                 mri_text_columns(use->text, use->size), hint, "%s", text);
+/* Goes on from the use before. One that is not written in the source as it stands in the text, in
+ * escapes or on a later line, is shown at the scalar's own place, and so are those behind it. */
+static mr_pos use_pos(struct vars *v, const mri_node *node, const struct use *use) {
+    for (size_t i = v->offset; i + use->size <= v->end; i++) {
+        if (memcmp(v->source->text + i, use->text, use->size) != 0) continue;
+        v->at.column += mri_text_columns(v->source->text + v->offset, i - v->offset);
+        v->offset = i;
+        return v->at;
+    }
+    v->end = 0;
+    return node->at;
+}
+
+static void use_add(struct vars *v, const mri_node *node, const struct use *use, uint32_t code,
+                    const char *hint, const char *text) {
+    const bool lint = v->options != NULL && v->options->missing_is_warning;
+    mri_diag_add(v->diags, code, code == 50 && lint ? MRI_SEV_WARNING : MRI_SEV_ERROR,
+                 use_pos(v, node, use), mri_text_columns(use->text, use->size), hint, "%s", text);
 }
 
 /* Reads the use that starts at text ("${"). False: it is not written as one, and that was said. */
-static bool use_read(const struct vars *v, const mri_node *node, const char *text, size_t size,
+static bool use_read(struct vars *v, const mri_node *node, const char *text, size_t size,
                      struct use *use) {
     static const char *const forms = "write ${NAME}, ${NAME:-default}, ${NAME:?message} or "
                                      "${vars.NAME}; $${ is a literal ${";
     const char *close = memchr(text, '}', size);
     *use = (struct use){.text = text, .size = close == NULL ? 2 : (size_t)(close - text) + 1};
     if (close == NULL) {
-        use_add(v, node, use, MRI_SEV_ERROR, 52, forms, "this variable has no closing '}'");
+        use_add(v, node, use, 52, forms, "this variable has no closing '}'");
         return false;
     }
     const char *at = text + 2;
@@ -113,11 +123,10 @@ static bool use_read(const struct vars *v, const mri_node *node, const char *tex
         use->extra = at + 2;
         use->extra_size = (size_t)(close - use->extra);
         if (mri_vars_find(use->extra, use->extra_size) == NULL) return true;
-        use_add(v, node, use, MRI_SEV_ERROR, 52, NULL,
-                "a default or message cannot hold another variable");
+        use_add(v, node, use, 52, NULL, "a default or message cannot hold another variable");
         return false;
     }
-    use_add(v, node, use, MRI_SEV_ERROR, 52, forms, "this is not a variable");
+    use_add(v, node, use, 52, forms, "this is not a variable");
     return false;
 }
 
@@ -131,10 +140,10 @@ static const char *environment_find(const struct vars *v, const struct use *use)
     return NULL;
 }
 
-static bool vars_value(const struct vars *v, const mri_node *node, const struct use *use,
+static bool vars_value(struct vars *v, const mri_node *node, const struct use *use,
                        struct value *value) {
     if (v->defining) {
-        use_add(v, node, use, MRI_SEV_ERROR, 52, NULL,
+        use_add(v, node, use, 52, NULL,
                 "a value under 'vars:' cannot use another one, only the environment");
         return false;
     }
@@ -146,8 +155,9 @@ static bool vars_value(const struct vars *v, const mri_node *node, const struct 
         for (const mri_node *n = v->map != NULL ? v->map->first : NULL; n != NULL; n = n->next) {
             if (count < VARS_MAX) names[count++] = n->key->text;
         }
-        const char *near = mri_nearest(name, names, count);
-        use_add(v, node, use, MRI_SEV_ERROR, 14,
+        const bool room = mri_diags_count(v->diags) < MRI_DIAGS_MAX; /* else nobody sees it */
+        const char *near = room ? mri_nearest(name, names, count) : NULL;
+        use_add(v, node, use, 14,
                 near != NULL ? mri_format(v->arena, "did you mean '%s'?", near)
                              : mri_format(v->arena, "add it: vars: { %s: ... }", name),
                 mri_format(v->arena, "'vars:' has no '%s'", name));
@@ -160,7 +170,7 @@ static bool vars_value(const struct vars *v, const mri_node *node, const struct 
 }
 
 /* False: the value cannot be had, and that was said. */
-static bool use_value(const struct vars *v, const mri_node *node, const struct use *use,
+static bool use_value(struct vars *v, const mri_node *node, const struct use *use,
                       struct value *value) {
     if (use->of_vars) return vars_value(v, node, use, value);
     const char *set = environment_find(v, use);
@@ -175,14 +185,13 @@ static bool use_value(const struct vars *v, const mri_node *node, const struct u
         return true;
     }
     if (set != NULL) {
-        use_add(v, node, use, MRI_SEV_ERROR, 52, NULL,
+        use_add(v, node, use, 52, NULL,
                 mri_format(v->arena, "the value of the variable '%.*s' is not UTF-8 text", size,
                            use->name));
         return false;
     }
-    const bool lint = v->options != NULL && v->options->missing_is_warning;
     const bool message = use->kind == '?' && use->extra_size > 0;
-    use_add(v, node, use, lint ? MRI_SEV_WARNING : MRI_SEV_ERROR, 50,
+    use_add(v, node, use, 50,
             message ? NULL : "set it in the environment, or write a default: ${NAME:-default}",
             mri_format(v->arena, "the variable '%.*s' is not set%s%.*s", size, use->name,
                        message ? ": " : "", message ? (int)use->extra_size : 0,
@@ -201,39 +210,48 @@ static void whole_type(const struct vars *v, mri_node *node, const struct value 
     node->variable = value->environment || (value->node != NULL && value->node->variable);
 }
 
-static void scalar_replace(struct vars *v, mri_node *node) {
-    mri_text out = {0};
+/* The text of a scalar with its variables replaced, into `out`; false: it cannot be had, and that
+ * was said. `value` is that of its last use, *whole whether there is nothing else. */
+static bool scalar_text(struct vars *v, const mri_node *node, mri_text *out, struct value *value,
+                        bool *whole) {
     const char *at = node->text, *end = node->text + node->size;
-    bool whole = false, failed = false;
-    struct value value = {0};
-    while (at < end) {
-        const size_t rest = (size_t)(end - at);
-        const char *next = mri_vars_find(at, rest);
+    bool good = true;
+    while (at < end && v->bytes + out->size <= MRI_FILE_MAX) {
+        const char *next = mri_vars_find(at, (size_t)(end - at));
         if (next == NULL) next = end;
         const bool literal = next < end && next > at && next[-1] == '$';
-        mri_text_add(&out, at, (size_t)(next - at) - (literal ? 1 : 0));
-        if (literal) mri_text_puts(&out, "${");
+        mri_text_add(out, at, (size_t)(next - at) - (literal ? 1 : 0));
+        if (literal) mri_text_puts(out, "${");
         at = literal ? next + 2 : next;
         if (literal || at == end) continue;
         struct use use;
         const bool read = use_read(v, node, at, (size_t)(end - at), &use);
-        whole = read && use.size == node->size;
-        if (read && use_value(v, node, &use, &value)) {
-            mri_text_add(&out, value.text, value.size);
+        *whole = read && use.size == node->size;
+        if (read && use_value(v, node, &use, value)) {
+            mri_text_add(out, value->text, value->size);
         } else {
-            failed = true;
+            good = false;
         }
         at += use.size;
     }
+    return good;
+}
+
+static void scalar_replace(struct vars *v, mri_node *node) {
+    node->replaced = true;
+    node->unresolved = true; /* until it is */
+    if (v->bytes > MRI_FILE_MAX) return;
+    mri_text out = {0};
+    bool whole = false;
+    struct value value = {0};
+    search_begin(v, node);
+    const bool good = scalar_text(v, node, &out, &value, &whole);
     v->bytes += out.size;
-    if (v->bytes > MRI_FILE_MAX && !failed) {
+    if (v->bytes > MRI_FILE_MAX) {
         mri_diag_add(v->diags, 4, MRI_SEV_ERROR, node->at, node->width, NULL,
                      "the values of variables make the file larger than 4 MiB");
-        failed = true;
-    }
-    if (failed) {
-        node->unresolved = true;
-    } else {
+    } else if (good) {
+        node->unresolved = false;
         node->text = mri_strndup(v->arena, out.data != NULL ? out.data : "", out.size);
         node->size = out.size;
         if (whole) {
@@ -242,7 +260,6 @@ static void scalar_replace(struct vars *v, mri_node *node) {
             node->quoted = true;
         }
     }
-    node->replaced = true;
     mri_text_free(&out);
 }
 
@@ -275,10 +292,10 @@ static void vars_define(struct vars *v, const mri_node *map) {
     v->defining = false;
 }
 
-void mri_vars_replace(mr_arena *arena, const mri_source *source, const mri_load_options *options,
-                      mri_diags *diags, const mri_node *root, mri_node *const *scalars,
-                      uint32_t scalar_count) {
-    struct vars v = {.arena = arena, .source = source, .options = options, .diags = diags};
+void mri_vars_replace(const mri_source *source, const mri_load_options *options,
+                      const mri_node *root, mri_node *const *scalars, uint32_t scalar_count) {
+    struct vars v = {
+        .arena = source->arena, .source = source, .options = options, .diags = source->diags};
     vars_define(&v, mri_node_get(root, "vars"));
     for (uint32_t i = 0; i < scalar_count; i++) {
         if (!scalars[i]->replaced) scalar_replace(&v, scalars[i]);

@@ -206,7 +206,7 @@ Test(vars, what_is_not_a_variable_is_refused_at_its_place) {
 
 Test(vars, vars_must_be_a_map_of_scalars) {
     (void)parse_as("vars: [a]\n", false);
-    check_error(11, 1, 7, "'vars:' must be a map of at most 1000 names to values, not a list");
+    check_error(11, 1, 7, "'vars:' must be a map of at most 256 names to values, not a list");
     diags = mri_diags_open(arena);
     (void)parse_as("vars: { a: [1], b c: 1 }\n", false);
     cr_assert_eq(mri_diags_count(diags), 2);
