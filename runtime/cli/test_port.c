@@ -76,14 +76,18 @@ void mri_script_ports(mr_arena *arena, mri_script *script) {
         if (!stage_tested(script, stage)) continue;
         last = stage;
         if (stage->input < 0) script->inputs[script->input_count++] = source_port(stage);
-        if (stage->sink_count > 0) script->outputs[script->output_count++] = sink_port(stage);
+        if (stage->sink_count > 0 && stage->output_count == 0) {
+            script->outputs[script->output_count++] = sink_port(stage);
+        }
     }
     for (uint32_t i = 0; last != NULL && i < script->output_count; i++) {
-        const mri_script_port *port = &script->outputs[i];
-        const bool first_topic = port->topic != NULL && last->output_count > 0 &&
-                                 port->topic->index == last->outputs[0].topic;
-        const bool its_sink = port->topic == NULL && port->stage == last;
-        if (first_topic || (its_sink && last->output_count == 0)) script->default_output = port;
+        mri_script_port *port = &script->outputs[i];
+        const int32_t writer =
+            port->topic != NULL ? port->topic->writer : (int32_t)port->stage->index;
+        port->last = writer == (int32_t)last->index;
+        if (!port->last) continue;
+        const bool sinks = port->topic == NULL;
+        if (sinks || port->topic->index == last->outputs[0].topic) script->default_output = port;
     }
 }
 

@@ -20,6 +20,7 @@ typedef struct mri_script_port {
     const mr_schema *schema;
     mri_key key;  /* columns of `schema` */
     int32_t time; /* column of `schema`; of sinks -1 */
+    bool last;    /* of the last stage under test: where `expect_none` looks */
     const char *name;
 } mri_script_port;
 
