@@ -1,26 +1,25 @@
-/* candles.c: trades of a key become bars of equal length.
+/* candles.c: trades of a key become bars of equal length, and bars longer ones.
  *
  * candles  one row per key and window that holds a trade
  *          window  [start, start + every), aligned to the epoch in UTC, also before 1970
- *          open    price of the first trade by (event time, order column, arrival); close: of the last
+ *          open    price of the first trade by (event time, order column, arrival); close: of the
+ *                  last
  *          high    greatest price; low: least price
- *          volume  sum of the quantities; vwap: sum of price * quantity / volume, both summed in order of
- *                  arrival; vwap is null when volume is 0
- *          bars    rows with open, high, low, close and volume instead of price and quantity are merged
- *                  as bars: their own vwap (else their close) stands for the price of their volume, their
- *                  trades are added up, and a bar without trades leaves no mark
+ *          volume  sum of the quantities; vwap: sum of price * quantity / volume, both summed in
+ *                  order of arrival; vwap is null when volume is 0
+ *          bars    rows with open, high, low, close and volume instead of price and quantity are
+ *                  merged as bars: their own vwap (else their close) stands for the price of their
+ *                  volume, their trades are added up, and a bar without trades leaves no mark
  *          out     event time of a row is window_end - 1 us; rows of a key in order of time
- *          closes  when the watermark reaches window_end + grace, and at the end of the input, where a
- *                  window that ends after the input carries partial: true
+ *          closes  when the watermark reaches window_end + grace, and at the end of the input,
+ *                  where a window that ends after the input carries partial: true
  *          late    a trade whose window the watermark has closed, or its key: dropped, counted
- *          fill    windows without trades after a key's first window: none; empty (prices null); flat
- *                  (prices are the last close); each with volume 0, trades 0, synthetic: true. After
- *                  max_fill of them in a row the key is silent until its next trade, and the rest of that
- *                  gap stays empty; so does what is left of a gap after the end of the input, should the
- *                  stage run on
+ *          fill    windows without trades after a key's first window: none; empty (prices null);
+ *                  flat (prices are the last close); each with volume 0, trades 0, synthetic: true.
+ *                  After max_fill of them in a row, and after the end of the input, the key is
+ *                  silent until its next trade: the rest of that gap stays out
  *          gaps    a null price or quantity, a negative quantity, sums out of range: rejected
- *          cost    32 bytes per key and 96 per open window, at most WINDOWS_MAX of them
- */
+ *          cost    32 bytes per key and 88 per open window, at most WINDOWS_MAX of them */
 #include "millrace/operator.h"
 #include <math.h>
 
@@ -284,11 +283,13 @@ static bool is_before(int64_t time_us, int64_t order, int64_t than_us, int64_t t
     return time_us < than_us || (time_us == than_us && order < than_order);
 }
 
-/* Merges one bar; false: the sums leave the range of float64 and nothing was changed. */
+/* Merges one bar; false: the sums leave the range of their types and nothing was changed. */
 static bool window_step(struct candles_window *w, const struct candles_bar *b) {
     const double volume = w->volume + b->volume;
     const double notional = w->notional + b->notional;
+    int64_t trades;
     if (!isfinite(volume) || !isfinite(notional)) return false;
+    if (__builtin_add_overflow(w->trades, b->trades, &trades)) return false;
     const bool first = w->trades == 0;
     if (first || is_before(b->time_us, b->order, w->open_us, w->open_order)) {
         w->open = b->open;
@@ -304,7 +305,7 @@ static bool window_step(struct candles_window *w, const struct candles_bar *b) {
     if (first || b->low < w->low) w->low = b->low;
     w->volume = volume;
     w->notional = notional;
-    w->trades += b->trades;
+    w->trades = trades;
     return true;
 }
 
@@ -335,23 +336,14 @@ static bool window_next(const mr_ctx *ctx, uint32_t slot, const struct candles_s
     return *w != NULL;
 }
 
-static void timer_set(mr_ctx *ctx, uint32_t slot, const struct candles_state *s) {
+/* False: no window is to come, and the timer is off. */
+static bool timer_set(mr_ctx *ctx, uint32_t slot, const struct candles_state *s) {
     const struct candles_options *o = ctx->options;
     const struct candles_window *w;
     int64_t start;
     const bool any = window_next(ctx, slot, s, &start, &w);
     mr_timer(ctx, slot, 0, any ? time_add(time_add(start, o->every), o->grace) : MR_TIME_NONE);
-}
-
-/* A trade opened a window. When the timer of the next empty window was not kept, since the input
- * had ended, the windows that are past stay out: their rows would break the promise. */
-static void window_opened(mr_ctx *ctx, uint32_t slot, struct candles_state *s) {
-    const struct candles_options *o = ctx->options;
-    const int64_t closed = closed_by(o, mr_watermark(ctx, ctx->row));
-    if (is_filling(o, s) && closed != MR_TIME_NONE && s->closed_until < closed) {
-        s->fills = o->max_fill;
-    }
-    timer_set(ctx, slot, s);
+    return any;
 }
 
 static mr_status candles_bar(mr_ctx *ctx, uint32_t row, const struct candles_bar *b) {
@@ -374,10 +366,10 @@ static mr_status candles_bar(mr_ctx *ctx, uint32_t row, const struct candles_bar
     const bool opened = w->trades == 0;
     if (!window_step(w, b)) {
         if (opened) mr_del(ctx, slot, COLL_WINDOWS, start);
-        mr_reject(ctx, row, "the sums of the window leave the range of float64");
+        mr_reject(ctx, row, "the sums of the window are out of range");
         return MR_OK;
     }
-    if (opened) window_opened(ctx, slot, s);
+    if (opened) (void)timer_set(ctx, slot, s);
     return MR_OK;
 }
 
@@ -515,7 +507,9 @@ static mr_status candles_timer(mr_ctx *ctx, uint32_t slot, uint32_t id, int64_t 
             mr_del(ctx, slot, COLL_WINDOWS, start);
         }
     }
-    timer_set(ctx, slot, s);
+    /* After the end of the input the key is silent, like one that was filled long enough: should
+     * the stage run on, the windows up to its next trade may be past already. */
+    if (!timer_set(ctx, slot, s) && is_filling(o, s)) s->fills = o->max_fill;
     return MR_OK;
 }
 

@@ -6,7 +6,8 @@
  *        out     as: unit of the input; null for the first timeperiod - 1 values of a key
  *        seed    none
  *        gaps    a null input gives a null output and leaves the average as it was; a sum out of
- * the range of float64 gives null and starts the average anew agrees  TA-Lib 0.8.1 SMA, every bit
+ *                the range of float64 gives null and starts the average anew
+ *        agrees  TA-Lib 0.8.1 SMA, every bit
  *        cost    16 bytes per key and the shared history of the column
  *
  * ema    y = y + k (x - y), k = 2 / (timeperiod + 1), product and sum rounded once (fma)

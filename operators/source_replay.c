@@ -1,12 +1,15 @@
 /* source_replay.c: rows from files, in order of time.
  *
  * replay  csv         a header line, then one row per line; commas, RFC 4180 quotes, no line ends
- * in cells jsonl       one JSON object per line binance_ws  one frame per line as it was received,
- * `<local time in ns> {json}`: trade frames become rows, all others and REST answers are skipped
- * and counted files       plain or gzip; several are merged by (event time, place in the list,
- * line); disorder inside of one file is kept as it is watermark   the largest event time so far; at
- * the end of all files the input has ended position    per file the byte and line of its next row,
- * under the files' base names: files may be added behind the others, but not removed or put between
+ *                     in cells
+ *         jsonl       one JSON object per line
+ *         binance_ws  one frame per line as it was received, `<local time in ns> {json}`: trade
+ *                     frames become rows, all others and REST answers are skipped and counted
+ *         files       plain or gzip; several are merged by (event time, place in the list, line);
+ *                     disorder inside of one file is kept as it is
+ *         watermark   the largest event time so far; at the end of all files the input has ended
+ *         position    per file the byte and line of its next row, under the files' base names:
+ *                     files may be added behind the others, but not removed or put between
  *         gaps        a line that cannot be read is rejected with file, line and reason; an empty
  *                     line is skipped and counted */
 #include "millrace/source.h"
