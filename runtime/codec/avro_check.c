@@ -115,7 +115,7 @@ static bool check_step(struct check *c) {
 }
 
 mr_status mri_avro_check(const mri_avro_type *type, const void *body, size_t size, mr_error *err) {
-    const uint8_t *bytes = body;
+    const uint8_t *bytes = size > 0 ? body : (const uint8_t *)""; /* may stand nowhere */
     struct check c = {.in = {bytes, bytes + size},
                       .values_left = size * VALUES_PER_BYTE + VALUES_FREE};
     bool good = check_value(&c, type);
@@ -148,21 +148,40 @@ static uint32_t weigh(mri_avro_type *type, uint32_t levels) {
     return weight;
 }
 
-static bool weigh_parts(mri_avro_type *type, uint32_t levels) {
-    if (type->weighed || type->kind <= MRI_AVRO_STRING) return true;
+/* Whether values of the type take no memory in avro-c. */
+static bool is_empty(const mri_avro_type *type) {
+    if (type->kind == MRI_AVRO_FIXED) return type->count == 0;
+    bool empty = type->kind == MRI_AVRO_RECORD;
+    for (uint32_t i = 0; empty && i < type->count; i++) {
+        empty = is_empty(type->types[i]);
+    }
+    return empty;
+}
+
+/* Recursion over nested definitions and the names in them, bounded by `levels`. */
+static mr_status check_parts(mri_avro_type *type, uint32_t levels, mr_error *err) {
+    if (type->weighed || type->kind <= MRI_AVRO_STRING) return MR_OK;
     type->weighed = true;
-    if (levels == 0 || weigh(type, MRI_AVRO_DEPTH_MAX) == 0) return false;
+    const bool array = type->kind == MRI_AVRO_ARRAY;
+    if (levels == 0 || weigh(array ? type->types[0] : type, MRI_AVRO_DEPTH_MAX) == 0) {
+        return mr_fail(err, MR_ERR_SCHEMA, NULL,
+                       "a record of the writer's schema holds itself, more than %d values, or more "
+                       "than %d levels",
+                       WEIGHT_MAX, MRI_AVRO_DEPTH_MAX);
+    }
+    if (array && is_empty(type->types[0])) {
+        return mr_fail(err, MR_ERR_SCHEMA, NULL,
+                       "the writer's schema has an array of values without bytes, which avro-c "
+                       "cannot read; give its items a field");
+    }
     const bool has_types = type->kind != MRI_AVRO_ENUM && type->kind != MRI_AVRO_FIXED;
     for (uint32_t i = 0; has_types && i < type->count; i++) {
-        if (!weigh_parts(type->types[i], levels - 1)) return false;
+        const mr_status status = check_parts(type->types[i], levels - 1, err);
+        if (status != MR_OK) return status;
     }
-    return true;
+    return MR_OK;
 }
 
 mr_status mri_avro_check_type(mri_avro_type *type, mr_error *err) {
-    if (weigh_parts(type, MRI_AVRO_DEPTH_MAX * 2)) return MR_OK;
-    return mr_fail(
-        err, MR_ERR_SCHEMA, NULL,
-        "a record of \"%.200s\" holds itself, more than %d values, or more than %d levels",
-        type->name, WEIGHT_MAX, MRI_AVRO_DEPTH_MAX);
+    return check_parts(type, MRI_AVRO_DEPTH_MAX * 2, err);
 }

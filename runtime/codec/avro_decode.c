@@ -203,7 +203,7 @@ mr_status mri_avro_decode(mri_avro_plan *plan, const void *body, size_t size, mr
     if (plan->generic != NULL) {
         return mri_avro_generic_decode(plan, body, size, to, row, nulled, err);
     }
-    const uint8_t *bytes = body;
+    const uint8_t *bytes = size > 0 ? body : (const uint8_t *)""; /* may stand nowhere */
     struct flat f = {plan, {bytes, bytes + size}, to->batch->columns, row, nulled, err};
     const mri_avro_op *const end = plan->ops + plan->writer->count;
     for (const mri_avro_op *op = plan->ops; op < end; op++) {

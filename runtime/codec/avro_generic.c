@@ -23,18 +23,15 @@ static mr_status fail_schema(const char *what, mr_error *err) {
                    avro_strerror());
 }
 
-mr_status mri_avro_generic_open(mr_arena *arena, mri_avro_type *writer, mri_avro_generic **out,
-                                mr_error *err) {
+mr_status mri_avro_generic_open(mr_arena *arena, mri_avro_type *writer, const char *text,
+                                size_t size, mri_avro_generic **out, mr_error *err) {
     mr_status status = mri_avro_check_type(writer, err);
     if (status != MR_OK) return status;
     mri_avro_generic *g = mri_alloc(arena, sizeof *g);
-    mri_text text = {0};
-    mri_avro_canonical(writer, &text);
-    if (avro_schema_from_json_length(text.data, text.size, &g->schema) != 0) {
+    if (avro_schema_from_json_length(text, size, &g->schema) != 0) {
         g->schema = NULL;
         status = fail_schema("avro-c does not take it", err);
     }
-    mri_text_free(&text);
     if (status == MR_OK) g->class = avro_generic_class_from_schema(g->schema);
     if (status == MR_OK && g->class == NULL) status = fail_schema("no class", err);
     if (status == MR_OK && avro_generic_value_new(g->class, &g->value) != 0) {

@@ -230,7 +230,7 @@ mr_status mri_avro_plan_open(mr_arena *arena, const char *writer, size_t writer_
     status = resolve_fields(arena, plan, found, err);
     if (status == MR_OK) status = resolve_missing(plan, found, err);
     if (status == MR_OK && !mri_avro_is_flat(type)) {
-        status = mri_avro_generic_open(arena, type, &plan->generic, err);
+        status = mri_avro_generic_open(arena, type, writer, writer_size, &plan->generic, err);
     }
     if (status == MR_OK) *out = plan;
     return status;

@@ -81,9 +81,10 @@ mr_status mri_avro_check(const mri_avro_type *type, const void *body, size_t siz
  * values than fit, are refused. */
 mr_status mri_avro_check_type(mri_avro_type *type, mr_error *err);
 
-/* The way through avro-c, for writers that are not flat. */
-mr_status mri_avro_generic_open(mr_arena *arena, mri_avro_type *writer, mri_avro_generic **out,
-                                mr_error *err);
+/* The way through avro-c, for writers that are not flat; `text` is the schema as it was written,
+ * for the canonical form can lose name spaces. */
+mr_status mri_avro_generic_open(mr_arena *arena, mri_avro_type *writer, const char *text,
+                                size_t size, mri_avro_generic **out, mr_error *err);
 void mri_avro_generic_close(mri_avro_generic *generic);
 mr_status mri_avro_generic_decode(const mri_avro_plan *plan, const void *body, size_t size,
                                   mri_decode_target *to, uint32_t row, int64_t *nulled,

@@ -283,6 +283,7 @@ mr_status mri_json_decode(mri_json_decoder *d, const char *text, size_t size, mr
         d->generation = 1;
     }
     d->others_used = 0;
+    if (size == 0) text = ""; /* no bytes may stand nowhere */
     struct json_row r = {.d = d,
                          .lex = {.at = text, .end = text + size, .start = text},
                          .to = to,

@@ -52,6 +52,7 @@ static size_t utf8_sequence(const char *at, const char *end) {
 }
 
 bool mri_utf8_valid(const char *data, size_t size) {
+    if (size == 0) return true; /* nothing, which may stand nowhere */
     const char *at = data, *const end = data + size;
     while (at < end) {
         uint64_t word;

@@ -201,7 +201,7 @@ Test(number, halfway_texts_are_rounded_correctly) {
     static char text[1200];
     for (int i = 0; i < 20000; i++) {
         const double value = fabs(random_f64());
-        const double next = nextafter(value, INFINITY);
+        const double next = nextafter(value, HUGE_VAL);
         if (!isfinite(next)) continue;
         /* long double holds the middle of two doubles that are not subnormal at the far end */
         const long double middle = ((long double)value + (long double)next) / 2;
