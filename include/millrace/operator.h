@@ -18,11 +18,11 @@
 #define MR_ONE_TO_ONE 1u /**< keeps every row, fills its new columns in place */
 #define MR_SELECTS    2u /**< writes ctx->keep[row]; the runtime drops the rest */
 #define MR_PROJECTS   4u /**< only infer(): columns are carried, renamed or left out */
-#define MR_EMITS \
+#define MR_EMITS                                                                     \
     8u /**< makes rows of its own with mr_emit(); the key columns come first and are \
             filled by the runtime */
 #define MR_BIT_EXACT 16u /**< the same input gives the same bits on every machine */
-#define MR_CONTAINER \
+#define MR_CONTAINER                                                                             \
     32u                 /**< holds uses of other operators (an MR_OPT_USES option); no callbacks \
                          */
 #define MR_NESTABLE 64u /**< may stand inside a container: one row in, one row out, f64 columns */

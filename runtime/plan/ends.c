@@ -32,19 +32,19 @@ void mri_source_plan(mri_planner *p, mri_stage *stage, const mri_node *node, mri
     stage->source_options = use.values->options;
 }
 
-/* Two tasks must not write one file. */
+/* Two tasks must not write one file. Where the input is not known, that is said already. */
 static void want_partition(mri_planner *p, const mri_stage *stage, const mri_values *values) {
     for (uint32_t i = 0; i < values->count; i++) {
         if (values->rows[i].type != MR_OPT_PATH) continue;
         const char *path = *(const char *const *)mri_values_at(values, i);
+        if (stage->tasks == 0 && stage->input < 0) return;
         if (path == NULL || strstr(path, "{partition}") != NULL || stage->tasks == 1) return;
         const mri_node *node = mri_values_place(values, values->rows[i].name);
-        const char *topic = stage->input >= 0 ? p->plan->topics[stage->input].name : "";
         if (stage->tasks == 0) {
             mri_plan_error(&p->env, 72, node, "put {partition} into it",
                            "%s.%s: the path needs {partition}, as nobody says how many partitions "
                            "'%s' has",
-                           values->owner, values->rows[i].name, topic);
+                           values->owner, values->rows[i].name, p->plan->topics[stage->input].name);
         } else {
             mri_plan_error(&p->env, 72, node, "put {partition} into it",
                            "%s.%s: the path needs {partition}, as each of the %u tasks writes a "

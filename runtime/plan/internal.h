@@ -50,6 +50,7 @@ typedef struct mri_planner {
     const mri_node *root;
     mri_topic_draft *topics; /* parallel to plan->topics */
     mri_stage_draft *stages; /* parallel to plan->stages */
+    bool lost_output;        /* a stage writes a topic that is not there: it may be any */
 } mri_planner;
 
 /* Where something is being looked up. */

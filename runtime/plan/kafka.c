@@ -57,7 +57,8 @@ static bool is_owned(mri_planner *p, const mri_node *key) {
 static const char *property_value(mri_planner *p, const mri_node *node) {
     const char *name = mri_node_show(p->env.arena, node->key);
     const char *value = NULL;
-    if (is_secret(node->key->text) || node->kind == MRI_MAP_NODE) {
+    const bool file = node->kind == MRI_MAP_NODE && mri_node_get(node, "file") != NULL;
+    if (is_secret(node->key->text) || file) {
         (void)mri_plan_secret(&p->env, "kafka", name, node, &value);
         return value;
     }

@@ -71,8 +71,8 @@ bool mri_plan_secret(mri_plan_env *env, const char *owner, const char *name, con
         if (*out == NULL) env->unresolved = true;
         return *out != NULL;
     }
-    const bool plain = node->kind == MRI_SCALAR && !mri_node_is_null(node);
-    const uint32_t code = status == MR_ERR_IO ? 60 : plain ? 51 : 11;
+    /* Lists and maps are taken for a secret as well: lines with E051 are not shown. */
+    const uint32_t code = status == MR_ERR_IO ? 60 : mri_node_is_null(node) ? 11 : 51;
     mri_plan_error(env, code, node, NULL, "%s.%s: %s", owner, name, err.text);
     return false;
 }

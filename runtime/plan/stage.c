@@ -19,6 +19,7 @@ static mri_rows plan_input(mri_planner *p, mri_stage *stage) {
 /* The `key` or `time` that a stage says, in its rows. */
 static int32_t source_column(const mri_scope *scope, const mri_rows *rows, const char *name,
                              const char *what, const mri_node *node) {
+    if (name == NULL) return -1; /* not a name at all, which is said */
     const char *label = mri_format(scope->p->env.arena, "%s.%s", scope->stage->name, what);
     const int32_t index = mr_schema_find(rows->schema, name);
     if (index < 0) mri_column_missing(scope, rows, 43, label, name, node->at, node->width);

@@ -150,6 +150,7 @@ static void add_output(mri_planner *p, mri_stage_draft *draft, const mri_node *n
     }
     bool guessed = false;
     const int32_t topic = mri_topic_find(p, node, &guessed);
+    if (topic < 0 || guessed) p->lost_output = true;
     if (topic < 0) return;
     if (guessed) {
         draft->guess = topic;

@@ -189,7 +189,9 @@ int32_t mri_topic_find(mri_planner *p, const mri_node *name, bool *guessed) {
         if (strcmp(names[i], name->text) == 0) return (int32_t)i;
     }
     const char *hint =
-        mri_plan_hint(&p->env, name->text, names, p->plan->topic_count, "the topics are");
+        p->plan->topic_count > 0
+            ? mri_plan_hint(&p->env, name->text, names, p->plan->topic_count, "the topics are")
+            : "add it under 'topics:'";
     mri_plan_error(&p->env, 14, name, hint, "there is no topic %s", mri_plan_quote(&p->env, name));
     const char *near = mri_nearest(name->text, names, p->plan->topic_count);
     *guessed = near != NULL;
@@ -213,6 +215,7 @@ static const mri_node *key_item(const mri_topic_draft *draft, uint32_t i) {
 /* Column of `rows` for the key or time of a topic, or -1. */
 static int32_t fit_column(const mri_scope *scope, const mri_rows *rows, const char *label,
                           const char *name, const mri_node *node) {
+    if (name == NULL) return -1; /* not a name at all, which is said */
     const int32_t index = mr_schema_find(rows->schema, name);
     if (index < 0) mri_column_missing(scope, rows, 43, label, name, node->at, node->width);
     return index;
@@ -295,7 +298,7 @@ mri_rows mri_topic_rows(mri_planner *p, uint32_t index) {
     mri_rows rows = {.schema = mri_schema_new(p->env.arena), .open = true};
     if (draft->declared != NULL) {
         rows = (mri_rows){.schema = declared_rows(p, draft), .open = false};
-    } else if (draft->writer < 0 &&
+    } else if (draft->writer < 0 && !p->lost_output &&
                mri_values_place(draft->values, "schema") == draft->values->place) {
         mri_plan_error(&p->env, 10, draft->node->key, "add 'schema: { COLUMN: TYPE }' or a file",
                        "%s: no stage of this file writes it, so it needs a schema",
