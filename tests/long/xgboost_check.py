@@ -3,7 +3,7 @@
 
     xgboost_check.py MILLRACE MODELS WORK
 
-With `missing: branch` every row has to give the same bits as libxgboost; with `missing: null`, which
+With `missing: branch` every row has to give the same bits as libxgboost; with `missing: skip`, which
 is the default, rows with a missing feature pass with a null prediction. The folder `refused` beside the models, if there is one, holds models that lint refuses.
 """
 
@@ -36,7 +36,7 @@ def run(millrace, model, missing, rows, work):
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     shutil.copy(model, work / "model.json")
-    schema = ", ".join(f"{name}: float64" for name in FEATURES)
+    schema = ", ".join(f"{name}: 'float64?'" for name in FEATURES)
     (work / "p.yaml").write_text(PIPELINE.format(schema=schema, missing=missing))
     with open(work / "rows.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -67,7 +67,7 @@ def compare(model, missing, rows, got):
     if len(got) != len(rows):
         sys.exit(f"{model}: {len(rows)} rows went in, {len(got)} came out")
     for number, (row, answer) in enumerate(zip(rows, got), start=2):
-        null = missing == "null" and "" in row[: len(FEATURES)]
+        null = missing == "skip" and "" in row[: len(FEATURES)]
         expected = [""] * outputs if null else row[len(FEATURES) :]
         actual = [answer[name] and bits(answer[name]) for name in names]
         if expected != actual:
@@ -84,7 +84,7 @@ def main():
     for model in paths:
         with open(model.with_suffix(".csv"), newline="") as file:
             rows = list(csv.reader(file))[1:]
-        for missing in ("branch", "null"):
+        for missing in ("branch", "skip"):
             got = run(millrace, model, missing, rows, work)
             wrong += compare(model.name, missing, rows, got)
             rows_seen += len(rows)
