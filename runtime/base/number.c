@@ -43,18 +43,22 @@ static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* Takes digits into s; returns the first byte that is none. */
+/* Takes digits into s; returns the first byte that is none. Each moves the point by `shift`. */
 static const char *scan_digits(struct scan *s, const char *at, const char *end, int64_t shift) {
-    for (; at < end && is_digit(*at); at++) {
-        if (s->count < DIGITS_MAX) {
-            s->digits = s->digits * 10 + (uint64_t)(*at - '0');
-            s->count += s->digits != 0;
-            s->exponent += shift;
-        } else {
-            s->exponent += shift + 1;
-            s->more = s->more || *at != '0';
-        }
+    uint64_t digits = s->digits;
+    uint32_t count = s->count;
+    const char *const start = at;
+    for (; at < end && is_digit(*at) && count < DIGITS_MAX; at++) {
+        digits = digits * 10 + (uint64_t)(*at - '0');
+        count += digits != 0;
     }
+    s->exponent += shift * (at - start);
+    for (; at < end && is_digit(*at); at++) {
+        s->exponent += shift + 1;
+        s->more = s->more || *at != '0';
+    }
+    s->digits = digits;
+    s->count = count;
     return at;
 }
 
@@ -311,18 +315,21 @@ static bool short_decimal(double value, struct decimal *out) {
     while (places < 20 && value * exact_powers[places] < 1e14) {
         places++;
     }
-    const double scaled = nearbyint(value * exact_powers[places]);
-    if (!(scaled < 1e15) || scaled / exact_powers[places] != value) return false;
-    *out = (struct decimal){(uint64_t)scaled, -places};
+    const uint64_t digits = (uint64_t)(value * exact_powers[places] + 0.5);
+    if (digits >= 1000000000000000 || (double)digits / exact_powers[places] != value) return false;
+    *out = (struct decimal){digits, -places};
     return true;
 }
 
 /* digits * 10^exponent, plain where that is short. No whole number of more than 16 digits is plain:
  * many a reader of JSON would take it for an integer that does not fit into 64 bits. */
 static size_t write_decimal(struct decimal d, char *out) {
-    while (d.digits % 10 == 0) {
-        d.digits /= 10;
-        d.exponent++;
+    static const uint32_t steps[] = {100000000, 10000, 100, 10};
+    for (int32_t i = 0, zeros = 8; i < 4; i++, zeros /= 2) {
+        while (d.digits % steps[i] == 0) {
+            d.digits /= steps[i];
+            d.exponent += zeros;
+        }
     }
     char digits[U64_DIGITS];
     const int32_t count = (int32_t)write_digits(d.digits, digits);

@@ -14,7 +14,6 @@ struct pick {
     mri_lex lex;
     const char *const *paths;
     mr_json_value *out;
-    uint32_t count;
     int depth;
     uint64_t objects; /* bit d: level d is an object */
     uint64_t live[MRI_JSON_DEPTH_MAX + 1], whole[MRI_JSON_DEPTH_MAX + 1];
@@ -27,14 +26,19 @@ static size_t part_size(const char *rest) {
     return strcspn(rest, ".");
 }
 
+/* Whether the next part of a path is `name`, which holds no zero byte. */
+static bool part_is(const char *rest, const char *name, size_t size) {
+    if (size > 0 && rest[0] != name[0]) return false;
+    if (strncmp(rest, name, size) != 0 || (rest[size] != '\0' && rest[size] != '.')) return false;
+    return size == 0 || memchr(name, '.', size) == NULL;
+}
+
 /* The paths among those of the open level whose next part is `name`. */
 static uint64_t matching(const struct pick *p, const char *name, size_t size) {
     uint64_t found = 0;
     for (uint64_t mask = p->live[p->depth]; mask != 0; mask &= mask - 1) {
         const int i = __builtin_ctzll(mask);
-        if (part_size(p->rest[i]) == size && memcmp(p->rest[i], name, size) == 0) {
-            found |= (uint64_t)1 << i;
-        }
+        if (part_is(p->rest[i], name, size)) found |= (uint64_t)1 << i;
     }
     return found;
 }
@@ -146,10 +150,12 @@ static bool pick_close(struct pick *p) {
 
 static bool pick_pass(const char *text, uint32_t size, const char *const *paths, uint32_t count,
                       mr_json_value *out) {
-    struct pick p = {.lex = {.at = text, .end = text + size, .start = text},
-                     .paths = paths,
-                     .out = out,
-                     .count = count};
+    struct pick p; /* the levels are set when they are opened */
+    p.lex = (mri_lex){.at = text, .end = text + size, .start = text};
+    p.paths = paths;
+    p.out = out;
+    p.depth = 0;
+    p.objects = 0;
     memset(out, 0, count * sizeof *out);
     for (uint32_t i = 0; i < count; i++) {
         p.rest[i] = paths[i];

@@ -1,7 +1,10 @@
 /* lex.c: tokens of JSON text; UTF-8. */
 #include "codec/lex.h"
 
+#include <endian.h>
 #include <string.h>
+
+#include "base/utf8.h"
 
 #define ONES  0x0101010101010101u
 #define HIGHS 0x8080808080808080u
@@ -11,44 +14,12 @@ static bool lex_fail(mri_lex *lex, const char *problem) {
     return false;
 }
 
-void mri_lex_space(mri_lex *lex) {
-    while (lex->at < lex->end &&
-           (*lex->at == ' ' || *lex->at == '\n' || *lex->at == '\r' || *lex->at == '\t')) {
-        lex->at++;
-    }
-}
-
-char mri_lex_peek(mri_lex *lex) {
-    mri_lex_space(lex);
-    return lex->at < lex->end ? *lex->at : '\0';
-}
-
-bool mri_lex_take(mri_lex *lex, char wanted) {
-    if (mri_lex_peek(lex) != wanted || lex->at == lex->end) return false;
-    lex->at++;
-    return true;
-}
-
 /* --- UTF-8 ------------------------------------------------------------------------------------ */
 
-/* Bytes of the well-formed sequence at `at` (Unicode 15, table 3-7); 0: there is none. */
+/* Bytes of the sequence at `at`; 0: it is not UTF-8. */
 static size_t utf8_sequence(const char *at, const char *end) {
-    const uint8_t *const b = (const uint8_t *)at;
-    const size_t room = (size_t)(end - at);
-    if (b[0] < 0x80) return 1;
-    if (b[0] < 0xc2 || b[0] > 0xf4) return 0;
-    const size_t size = b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 : 4;
-    if (room < size) return 0;
-    uint8_t low = 0x80, high = 0xbf;
-    if (b[0] == 0xe0) low = 0xa0;
-    if (b[0] == 0xed) high = 0x9f;
-    if (b[0] == 0xf0) low = 0x90;
-    if (b[0] == 0xf4) high = 0x8f;
-    if (b[1] < low || b[1] > high) return 0;
-    for (size_t i = 2; i < size; i++) {
-        if (b[i] < 0x80 || b[i] > 0xbf) return 0;
-    }
-    return size;
+    uint32_t code = 0;
+    return mri_utf8_next(at, (size_t)(end - at), &code);
 }
 
 bool mri_utf8_valid(const char *data, size_t size) {
@@ -72,7 +43,7 @@ bool mri_utf8_valid(const char *data, size_t size) {
 
 /* --- strings ---------------------------------------------------------------------------------- */
 
-/* Bytes in which a value of 0 stands are marked; exact up to and including the lowest mark. */
+/* Bytes in which a value of 0 stands are marked; marks above the lowest may be wrong. */
 static uint64_t zero_bytes(uint64_t word) {
     return (word - ONES) & ~word & HIGHS;
 }
@@ -82,10 +53,11 @@ static const char *plain_end(const char *at, const char *end) {
     for (; end - at >= 8; at += 8) {
         uint64_t word;
         memcpy(&word, at, 8);
+        word = le64toh(word);
         const uint64_t special = zero_bytes(word ^ (ONES * '"')) |
                                  zero_bytes(word ^ (ONES * '\\')) | ((word - ONES * 0x20) & HIGHS) |
                                  (word & HIGHS);
-        if (special != 0) break;
+        if (special != 0) return at + __builtin_ctzll(special) / 8;
     }
     while (at < end && *at != '"' && *at != '\\' && (uint8_t)*at >= 0x20 && (uint8_t)*at < 0x80) {
         at++;

@@ -22,11 +22,26 @@ typedef struct mri_lex_string {
     bool escaped;
 } mri_lex_string;
 
-void mri_lex_space(mri_lex *lex);
+static inline void mri_lex_space(mri_lex *lex) {
+    while (lex->at < lex->end &&
+           (*lex->at == ' ' || *lex->at == '\n' || *lex->at == '\r' || *lex->at == '\t')) {
+        lex->at++;
+    }
+}
+
 /* The next byte behind white space, without taking it; '\0' at the end. */
-char mri_lex_peek(mri_lex *lex);
-/* Takes one byte if it is `wanted`. */
-bool mri_lex_take(mri_lex *lex, char wanted);
+static inline char mri_lex_peek(mri_lex *lex) {
+    mri_lex_space(lex);
+    return lex->at < lex->end ? *lex->at : '\0';
+}
+
+/* Takes one byte if it is `wanted`, which is not '\0'. */
+static inline bool mri_lex_take(mri_lex *lex, char wanted) {
+    if (mri_lex_peek(lex) != wanted) return false;
+    lex->at++;
+    return true;
+}
+
 /* A string from its opening quote on: escapes, control characters and UTF-8 are checked. */
 bool mri_lex_quoted(mri_lex *lex, mri_lex_string *out);
 /* A number in JSON's grammar. */
