@@ -33,7 +33,9 @@ enum {
 #define MR_COLUMN_UNIT_S  2u
 #define MR_COLUMN_UNIT_MS 4u
 #define MR_COLUMN_UNIT_NS 8u
-#define MR_COLUMN_UNITS   (MR_COLUMN_UNIT_S | MR_COLUMN_UNIT_MS | MR_COLUMN_UNIT_NS)
+#define MR_COLUMN_UNIT_US 16u
+#define MR_COLUMN_UNITS \
+    (MR_COLUMN_UNIT_S | MR_COLUMN_UNIT_MS | MR_COLUMN_UNIT_US | MR_COLUMN_UNIT_NS)
 
 typedef struct mr_column_def {
     const char *name; /**< [A-Za-z_][A-Za-z0-9_]*, at most MR_NAME_MAX bytes */

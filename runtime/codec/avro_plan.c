@@ -51,6 +51,7 @@ static int64_t time_factor(const mri_avro_type *type, uint32_t flags) {
     }
     if (flags & MR_COLUMN_UNIT_S) return 1000000;
     if (flags & MR_COLUMN_UNIT_MS) return 1000;
+    if (flags & MR_COLUMN_UNIT_US) return 1;
     return flags & MR_COLUMN_UNIT_NS ? -1000 : 0;
 }
 
@@ -166,12 +167,11 @@ static mr_status fail_type(mr_arena *arena, mri_avro_type *type, const mr_column
         if (type->types[i]->kind == MRI_AVRO_LONG) value = type->types[i];
     }
     if (def->type == MR_TIMESTAMP && value->kind == MRI_AVRO_LONG) {
-        return mr_fail(
-            err, MR_ERR_SCHEMA, NULL,
-            "field \"%s\" is a plain long and column \"%s\" a timestamp; declare it "
-            "timestamp_s, timestamp_ms or timestamp_ns after the unit that it counts, or "
-            "give the field the logicalType timestamp-micros",
-            def->name, def->name);
+        return mr_fail(err, MR_ERR_SCHEMA, NULL,
+                       "field \"%s\" is a plain long and column \"%s\" a timestamp; declare it "
+                       "timestamp_s, _ms, _us or _ns after the unit that it counts, or "
+                       "give the field the logicalType timestamp-micros",
+                       def->name, def->name);
     }
     return mr_fail(err, MR_ERR_SCHEMA, NULL, "field \"%s\" of type %s cannot be read as %s",
                    def->name, mri_avro_describe(arena, type), mri_type_name((int)def->type));

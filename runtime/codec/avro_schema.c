@@ -2,6 +2,7 @@
 #include "codec/avro_schema.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -296,8 +297,9 @@ mr_status mri_avro_parse(mr_arena *arena, const char *text, size_t size, mri_avr
                        problem.line, problem.column, problem.text);
     }
     struct parse p = {.arena = arena, .err = err};
-    p.named = mri_alloc_array(arena, MRI_AVRO_PARTS_MAX, sizeof *p.named);
+    p.named = mri_calloc(MRI_AVRO_PARTS_MAX, sizeof *p.named);
     const mr_status status = parse_type(&p, json, "", out);
+    free(p.named);
     json_decref(json);
     return status;
 }

@@ -85,7 +85,8 @@ bool mri_base64_decode(const char *text, size_t size, char *out, size_t *out_siz
 /* An integer in the unit that the schema names, or a date, or microseconds. */
 static bool cell_time(uint32_t flags, const char *text, size_t size, int64_t *us) {
     int64_t number = 0;
-    if (!(flags & MR_COLUMN_UNITS) || !mri_parse_i64(text, size, &number)) {
+    const uint32_t units = MR_COLUMN_UNITS & ~MR_COLUMN_UNIT_US; /* those that are not our own */
+    if (!(flags & units) || !mri_parse_i64(text, size, &number)) {
         return mri_parse_time(text, size, us);
     }
     if (flags & MR_COLUMN_UNIT_NS) {

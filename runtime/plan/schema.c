@@ -18,7 +18,7 @@ static const struct {
     {"timestamp", MR_TIMESTAMP, 0},
     {"timestamp_s", MR_TIMESTAMP, MR_COLUMN_UNIT_S},
     {"timestamp_ms", MR_TIMESTAMP, MR_COLUMN_UNIT_MS},
-    {"timestamp_us", MR_TIMESTAMP, 0},
+    {"timestamp_us", MR_TIMESTAMP, MR_COLUMN_UNIT_US},
     {"timestamp_ns", MR_TIMESTAMP, MR_COLUMN_UNIT_NS},
 };
 

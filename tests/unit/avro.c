@@ -282,14 +282,15 @@ struct pair {
 
 static void add_column(struct pair *p, uint32_t field) {
     static const mr_type types[] = {MR_BOOL, MR_I64, MR_F64, MR_STRING, MR_BYTES, MR_TIMESTAMP};
-    static const uint32_t units[] = {0, MR_COLUMN_UNIT_S, MR_COLUMN_UNIT_MS, MR_COLUMN_UNIT_NS};
+    static const uint32_t units[] = {0, MR_COLUMN_UNIT_S, MR_COLUMN_UNIT_MS, MR_COLUMN_UNIT_US,
+                                     MR_COLUMN_UNIT_NS};
     avro_schema_t schema = avro_schema_record_field_get_by_index(p->w.schema, (int)field);
     mr_column_def *def = &p->reader->columns[p->reader->count];
     for (int tries = 0; tries < 40; tries++) {
         *def = (mr_column_def){.name = p->type->part_names[field],
                                .type = types[random_below(6)],
                                .nullable = random_below(4) != 0};
-        if (def->type == MR_TIMESTAMP) def->flags = units[random_below(4)];
+        if (def->type == MR_TIMESTAMP) def->flags = units[random_below(5)];
         const bool good = field_fits(p->type->types[field], schema, def);
         if (!good && random_below(600) != 0) continue;
         p->fits = p->fits && good;

@@ -23,6 +23,7 @@ static void type_of(const char *name, mr_column_def *def) {
                  {"timestamp", MR_TIMESTAMP, 0},
                  {"timestamp_s", MR_TIMESTAMP, MR_COLUMN_UNIT_S},
                  {"timestamp_ms", MR_TIMESTAMP, MR_COLUMN_UNIT_MS},
+                 {"timestamp_us", MR_TIMESTAMP, MR_COLUMN_UNIT_US},
                  {"timestamp_ns", MR_TIMESTAMP, MR_COLUMN_UNIT_NS}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(types[i].name, name) != 0) continue;
