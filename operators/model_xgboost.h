@@ -16,15 +16,7 @@
 
 enum { XGB_CLASSES_MAX = 256, XGB_NODES_MAX = 1 << 28 };
 
-enum xgb_link {
-    XGB_IDENTITY,
-    XGB_SIGMOID,
-    XGB_RAW_SIGMOID,
-    XGB_EXP,
-    XGB_SIGN,
-    XGB_SOFTMAX,
-    XGB_CLASS
-};
+enum xgb_link { XGB_IDENTITY, XGB_SIGMOID, XGB_EXP, XGB_SIGN, XGB_SOFTMAX, XGB_CLASS };
 
 #define XGB_LEAF    UINT32_MAX
 #define XGB_MISSING UINT32_C(0x80000000) /* in `feature`: a missing value goes left */
@@ -99,7 +91,6 @@ static inline uint32_t xgb_predict(const xgb_model *m, const float *x, float *y)
     const uint32_t class = xgb_class(m, y);
     switch (m->link) {
     case XGB_IDENTITY:
-    case XGB_RAW_SIGMOID:
         break;
     case XGB_SIGMOID:
         y[0] = xgb_sigmoid(y[0]);
@@ -167,7 +158,7 @@ static inline bool xgb_objective_read(xgb_reader *r) {
                                           {"reg:quantileerror", XGB_IDENTITY},
                                           {"reg:logistic", XGB_SIGMOID},
                                           {"binary:logistic", XGB_SIGMOID},
-                                          {"binary:logitraw", XGB_RAW_SIGMOID},
+                                          {"binary:logitraw", XGB_IDENTITY},
                                           {"binary:hinge", XGB_SIGN},
                                           {"count:poisson", XGB_EXP},
                                           {"reg:gamma", XGB_EXP},
@@ -205,7 +196,6 @@ static inline bool xgb_booster_check(xgb_reader *r, json_value booster) {
 static inline float xgb_margin(enum xgb_link link, float base) {
     switch (link) {
     case XGB_SIGMOID:
-    case XGB_RAW_SIGMOID:
         return -logf(1.0f / base - 1.0f);
     case XGB_EXP:
         return logf(base);

@@ -4,7 +4,8 @@
     xgboost_check.py MILLRACE MODELS WORK
 
 With `missing: branch` every row has to give the same bits as libxgboost; with `missing: skip`, which
-is the default, rows with a missing feature pass with a null prediction. The folder `refused` beside the models, if there is one, holds models that lint refuses.
+is the default, rows with a missing feature pass with a null prediction. The folder `refused` beside
+the models, if there is one, holds models that lint refuses.
 """
 
 import csv
@@ -36,7 +37,7 @@ def run(millrace, model, missing, rows, work):
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     shutil.copy(model, work / "model.json")
-    schema = ", ".join(f"{name}: 'float64?'" for name in FEATURES)
+    schema = ", ".join(f'{name}: "float64?"' for name in FEATURES)
     (work / "p.yaml").write_text(PIPELINE.format(schema=schema, missing=missing))
     with open(work / "rows.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
