@@ -14,18 +14,23 @@
 
 #define MR_ABI 1u
 
-/* Traits. Exactly one of the first four says what process() does with rows. */
-#define MR_ONE_TO_ONE 1u /**< keeps every row, fills its new columns in place */
-#define MR_SELECTS    2u /**< writes ctx->keep[row]; the runtime drops the rest */
-#define MR_PROJECTS   4u /**< only infer(): columns are carried, renamed or left out */
-#define MR_EMITS                                                                     \
-    8u /**< makes rows of its own with mr_emit(); the key columns come first and are \
-            filled by the runtime */
-#define MR_BIT_EXACT 16u /**< the same input gives the same bits on every machine */
-#define MR_CONTAINER                                                                             \
-    32u                 /**< holds uses of other operators (an MR_OPT_USES option); no callbacks \
-                         */
-#define MR_NESTABLE 64u /**< may stand inside a container: one row in, one row out, f64 columns */
+/** Traits. Exactly one of the first four says what process() does with rows. */
+enum {
+    /** Keeps every row, fills its new columns in place. */
+    MR_ONE_TO_ONE = 1,
+    /** Writes ctx->keep[row]; the runtime drops the rest. */
+    MR_SELECTS = 2,
+    /** Only infer(): columns are carried, renamed or left out. */
+    MR_PROJECTS = 4,
+    /** Makes rows of its own with mr_emit(); the key columns come first and are the runtime's. */
+    MR_EMITS = 8,
+    /** The same input gives the same bits on every machine. */
+    MR_BIT_EXACT = 16,
+    /** Holds uses of other operators (an MR_OPT_USES option); no callbacks. */
+    MR_CONTAINER = 32,
+    /** May stand inside a container: one row in, one row out, f64 columns. */
+    MR_NESTABLE = 64,
+};
 
 typedef struct mr_ctx mr_ctx;
 typedef struct mr_infer mr_infer;

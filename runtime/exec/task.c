@@ -89,10 +89,12 @@ static mr_status layout_line_check(const mri_task *task, const struct layout_lin
     } else {
         return MR_OK;
     }
+    const bool alone = strcmp(line->step, line->use) == 0;
     return mr_fail(err, MR_ERR_STATE, NULL,
-                   "%s: there is saved state of '%s.%s' (%s), which %s, or begin anew (on the "
+                   "%s: there is saved state of '%s%s%s' (%s), which %s, or begin anew (on the "
                    "embedded log with --fresh)",
-                   task->where, line->step, line->use, line->op, why);
+                   task->where, line->step, alone ? "" : ".", alone ? "" : line->use, line->op,
+                   why);
 }
 
 static mr_status layout_check(mri_task *task, const char *saved, size_t size, mr_error *err) {

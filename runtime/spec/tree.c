@@ -539,7 +539,7 @@ static void tree_run(struct tree *t) {
 
 static bool root_check(struct tree *t) {
     const char *wanted = "a pipeline file needs 'pipeline:' (its name) and 'stages:', and "
-                         "'topics:' for what flows between stages; 'millrace new' writes one";
+                         "'topics:' for what flows between stages; README.md has a first one";
     if (t->root == NULL || mri_node_is_null(t->root)) {
         const mr_pos at = {.file = t->source.name, .line = 1, .column = 1};
         tree_error(t, 10, at, 1, wanted, "the file is empty");

@@ -124,8 +124,8 @@ static int load_open(const char *path, mri_diags *diags) {
     if (file < 0) {
         const char *const reason = strerror(errno);
         mri_diag_add(diags, 1, MRI_SEV_ERROR, (mr_pos){.file = path}, 1,
-                     errno == ENOENT ? "check the path; 'millrace new' writes a first file" : NULL,
-                     "the file cannot be opened: %s", reason);
+                     errno == ENOENT ? "check the path" : NULL, "the file cannot be opened: %s",
+                     reason);
         return -1;
     }
     struct stat about;

@@ -84,7 +84,7 @@ typedef struct mri_store {
     uint32_t committed_keys; /* keys at its begin */
     char *undo;              /* notes, oldest first */
     size_t undo_bytes, undo_capacity;
-    bool restoring;           /* saved.c is at work */
+    bool restoring;  /* saved.c is at work */
     mr_arena *arena; /* map blocks */
 } mri_store;
 
