@@ -10,8 +10,8 @@
  *                   the mean square is 0
  *         in        of: any unit; rows of a key in event-time order
  *         out       as_upperband, as_middleband, as_lowerband: unit of the input; null for the
- *                   first timeperiod - 1 values of a key. When nbdevup and nbdevdn differ, the upper band
- *                   is rounded once (fma)
+ *                   first timeperiod - 1 values of a key. When nbdevup and nbdevdn differ, the
+ *                   upper band is rounded once (fma)
  *         gaps      a null input gives null outputs and changes nothing; sums out of the range of
  *                   float64 give nulls and start the window anew
  *         agrees    TA-Lib 0.8.1 BBANDS with matype SMA, every bit; up to 0.7.1 it took sums of

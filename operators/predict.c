@@ -5,11 +5,11 @@
  *          intercept + w1 x1 + w2 x2 .., from left to right
  *          in     the columns that the model names as its features, numbers of any unit
  *          out    as: float64; of several classes: as, the class, and as_p_<class>, its
- *                 probability, where the objective gives them. as_time, with `horizon`: the time that is
- *                 predicted, counted from the row's window end, else from its event time
+ *                 probability, where the objective gives them. as_time, with `horizon`: the time
+ *                 that is predicted, counted from the row's window end, else from its event time
  *          gaps   a null feature gives a null prediction, or takes the model's own branch; a
  *                 feature out of the range of float32 and a prediction that is not finite give null
- *          agrees libxgboost 2.1 and 3.2, every bit on the same libm
+ *          agrees libxgboost 1.7, 2.1, 3.0 and 3.2, every bit on the same libm
  *          cost   none per key; the model once per use */
 #include "model_xgboost.h"
 #include "text.h"

@@ -6,7 +6,8 @@
  *                 off, and a file that is shorter is an error
  *       beginning a file that is not empty and of which nothing was committed is not touched,
  *                 unless the run is a fresh one. The header follows the first commit, so that a run
- *                 which is killed before it leaves an empty file, not one that looks like another's */
+ *                 which is killed before it leaves an empty file, not one that looks like
+ *                 another's */
 #include "millrace/source.h"
 #include "text.h"
 

@@ -284,7 +284,8 @@ static void contexts_begin(mri_chain *chain, struct run *run) {
     const uint32_t index = run->step->index;
     for (uint32_t i = 0; i < run->step->use_count; i++) {
         mr_ctx *ctx = &run->ctx[i];
-        ctx->state = mri_store_state(store, index) + run->step->uses[i].state_offset;
+        ctx->state = mri_store_state(store, index);
+        if (ctx->state != NULL) ctx->state += run->step->uses[i].state_offset;
         ctx->stride = store->steps[index].stride;
         ctx->touched = (uint32_t *)(void *)store->steps[index].touched.data;
         ctx->generation = store->generation;

@@ -128,7 +128,8 @@ static uint32_t *touched_at(const mri_step_state *step) {
 }
 
 char *mri_store_state(const mri_store *store, uint32_t step) {
-    return store->steps[step].blocks.data + store->steps[step].header;
+    const mri_step_state *s = &store->steps[step];
+    return s->blocks.data != NULL ? s->blocks.data + s->header : NULL; /* a step without state */
 }
 
 int64_t *mri_store_timers(const mri_store *store, uint32_t step, uint32_t slot) {

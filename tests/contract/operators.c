@@ -412,3 +412,44 @@ ParameterizedTest(struct param *param, contract, options_hold_their_ranges) {
         try_option(op, "no_such_option: 1", false);
     }
 }
+
+/* --- memory -------------------------------------------------------------------------------------- */
+
+ParameterizedTestParameters(contract, rows_are_processed_without_malloc) {
+    return params();
+}
+
+static contract_rows rows_after(const contract_rows *before) {
+    contract_rows rows = contract_rows_make(ROWS_WALK, before->count);
+    const int64_t by = before->watermark_end - rows.rows[0].time_us + 60000000;
+    for (uint32_t i = 0; i < rows.count; i++) {
+        rows.rows[i].time_us += by;
+        rows.rows[i].watermark_us = i == 0 ? before->watermark_end : rows.rows[i].watermark_us + by;
+    }
+    rows.watermark_end += by;
+    return rows;
+}
+
+ParameterizedTest(struct param *param, contract, rows_are_processed_without_malloc) {
+    (void)contract_seed();
+    const contract_rows first = contract_rows_make(ROWS_WALK, ROWS);
+    const contract_rows second = rows_after(&first);
+    contract c;
+    open_operator(&c, param, NULL);
+    contract_run(&c, &first, 0, first.count, UINT32_MAX, false);
+    mri_store_commit(&c.task.store);
+    const uint32_t rows_out = c.rows_out;
+    for (uint32_t at = 0; at < second.count; at += 100) {
+        const uint32_t to = at + 100 < second.count ? at + 100 : second.count;
+        contract_armed = true;
+        contract_run(&c, &second, at, to, UINT32_MAX, false);
+        contract_armed = false;
+        mri_store_commit(&c.task.store);
+    }
+    cr_assert_gt(c.rows_out, rows_out);
+    cr_assert_eq(contract_allocations, 0, "%s: %llu allocations", param->name,
+                 (unsigned long long)contract_allocations);
+    contract_close(&c);
+    free(first.rows);
+    free(second.rows);
+}

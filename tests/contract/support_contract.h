@@ -56,6 +56,11 @@ void contract_close(contract *c);
 void contract_run(contract *c, const contract_rows *rows, uint32_t from, uint32_t to, uint32_t key,
                   bool final);
 
+/* While set, calls of malloc and its like by the runtime and the operators are counted (the program is
+ * linked with --wrap). */
+extern bool contract_armed;
+extern uint64_t contract_allocations;
+
 /* Operators that process rows, containers included; no sources, no sinks. */
 const mr_operator *const *contract_operators(uint32_t *count);
 

@@ -10,8 +10,10 @@
 
 const char *kafka_address(void) {
     const char *address = getenv("MR_KAFKA");
-    if (address == NULL || address[0] == '\0') cr_skip_test("MR_KAFKA is not set");
-    return address;
+    if (address != NULL && address[0] != '\0') return address;
+    (void)puts("MR_KAFKA is not set"); /* CTest looks for it */
+    (void)fflush(stdout);
+    cr_skip_test("MR_KAFKA is not set");
 }
 
 static void warn_only(void *self, mri_level level, const char *text) {

@@ -75,17 +75,46 @@ static int64_t engine_offset(const rd_kafka_topic_partition_t *place) {
     return next >= 0 && next <= place->offset ? next : place->offset;
 }
 
-/* Where to start, and what to tell the engine. */
+mr_status mri_kafka_out_of_range(mri_member *member, const struct kafka_queue *queue, int64_t next,
+                                 mr_error *err) {
+    const char *topic = member->inputs[queue->input];
+    int64_t low = 0, stable = 0;
+    const mr_status status =
+        mri_kafka_watermarks(member->log, topic, queue->partition, &low, &stable, err);
+    if (status != MR_OK) return status;
+    return mri_kafka_fail(
+        member->log, err, MR_ERR_TOPIC,
+        "group '%s', topic '%s' partition %" PRIu32 ": offset %" PRId64
+        " is next, but the log holds %" PRId64 " to %" PRId64
+        ": records were deleted before they were read, or the topic was made anew; 'millrace "
+        "reset' begins anew",
+        member->group, topic, queue->partition, next, low, stable);
+}
+
+/* Where to start, and what to tell the engine. A gap of one offset between the place and the first
+ * record may be a transaction's marker, so that is passed with a warning; a larger one may be
+ * records that nobody has read. */
 static mr_status queue_place(mri_member *member, struct kafka_queue *queue,
                              const rd_kafka_topic_partition_t *place, mr_error *err) {
+    const char *topic = member->inputs[queue->input];
+    int64_t low = 0, stable = 0;
+    const mr_status status =
+        mri_kafka_watermarks(member->log, topic, queue->partition, &low, &stable, err);
+    if (status != MR_OK) return status;
     if (place->offset >= 0) {
         queue->committed = engine_offset(place);
         queue->start = place->offset;
+        if (low - place->offset > 1) {
+            return mri_kafka_out_of_range(member, queue, place->offset, err);
+        }
+        if (low - place->offset == 1) {
+            mri_log_line(member->log->env, MRI_WARN,
+                         "one offset was deleted unread, a marker most likely topic=%s "
+                         "partition=%" PRIu32 " offset=%" PRId64,
+                         topic, queue->partition, place->offset);
+            queue->start = low;
+        }
     } else {
-        int64_t low = 0, stable = 0;
-        const mr_status status = mri_kafka_watermarks(member->log, member->inputs[queue->input],
-                                                      queue->partition, &low, &stable, err);
-        if (status != MR_OK) return status;
         queue->committed = MRI_OFFSET_NONE;
         queue->start = member->read_from_end ? stable : low;
     }

@@ -214,7 +214,7 @@ static void client_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message
     failure->bytes = message->len + message->key_len;
     (void)snprintf(failure->topic, sizeof failure->topic, "%s",
                    message->rkt == NULL ? "?" : rd_kafka_topic_name(message->rkt));
-    (void)snprintf(failure->text, sizeof failure->text, "%s", rd_kafka_message_errstr(message));
+    (void)snprintf(failure->text, sizeof failure->text, "%s", rd_kafka_err2str(message->err));
 }
 
 bool mri_kafka_permanent(rd_kafka_resp_err_t code) {

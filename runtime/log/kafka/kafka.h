@@ -224,6 +224,9 @@ void mri_kafka_wake(mri_member *member);
 struct kafka_queue *mri_kafka_queue_find(mri_member *member, uint32_t input, uint32_t partition);
 /* Destroys all its messages. */
 void mri_kafka_queue_drop(struct kafka_queue *queue);
+/* The error that place `next` is not in the log. */
+mr_status mri_kafka_out_of_range(mri_member *member, const struct kafka_queue *queue, int64_t next,
+                                 mr_error *err);
 /* librdkafka's callback; runs inside of member_poll and member_close. */
 void mri_kafka_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                             rd_kafka_topic_partition_list_t *list, void *opaque);

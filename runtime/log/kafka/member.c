@@ -304,33 +304,6 @@ static mr_status queue_seek(mri_member *member, const struct kafka_queue *queue,
                           rd_kafka_err2str(code));
 }
 
-/* The place to read from, `next`, is gone from the log. A gap of one offset may be a transaction's
- * marker, so that is passed with a warning; a larger one may be records that nobody has read. */
-static mr_status queue_out_of_range(mri_member *member, struct kafka_queue *queue, int64_t next,
-                                    mr_error *err) {
-    const char *topic = member->inputs[queue->input];
-    int64_t low = 0, stable = 0;
-    const mr_status status =
-        mri_kafka_watermarks(member->log, topic, queue->partition, &low, &stable, err);
-    if (status != MR_OK) return status;
-    const bool unread = queue->committed == MRI_OFFSET_NONE && next <= queue->start;
-    if (low > next && (unread || low - next == 1)) {
-        mri_log_line(member->log->env, MRI_WARN,
-                     "start of partition moved topic=%s partition=%" PRIu32 " from=%" PRId64
-                     " to=%" PRId64,
-                     topic, queue->partition, next, low);
-        queue->start = low;
-        return queue_seek(member, queue, low, err);
-    }
-    return mri_kafka_fail(
-        member->log, err, MR_ERR_TOPIC,
-        "group '%s', topic '%s' partition %" PRIu32 ": offset %" PRId64
-        " is next, but the log holds %" PRId64 " to %" PRId64
-        ": records were deleted before they were read, or the topic was made anew; 'millrace "
-        "reset' begins anew",
-        member->group, topic, queue->partition, next, low, stable);
-}
-
 static mr_status queue_error(mri_member *member, struct kafka_queue *queue,
                              const rd_kafka_message_t *message, int64_t next, mr_error *err) {
     switch (message->err) {
@@ -339,7 +312,7 @@ static mr_status queue_error(mri_member *member, struct kafka_queue *queue,
         return MR_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        return queue_out_of_range(member, queue, next, err);
+        return mri_kafka_out_of_range(member, queue, next, err);
     default:
         return mri_kafka_fail(
             member->log, err, mri_kafka_permanent(message->err) ? MR_ERR_TOPIC : MR_ERR_IO,

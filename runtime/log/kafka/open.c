@@ -99,7 +99,7 @@ static mr_status log_start(struct kafka_log *log, const mri_kafka_config *config
     if (status != MR_OK) return status;
     set_connecting(log, true);
     status = log_connect(log, err);
-    set_connecting(log, false);
+    if (status == MR_OK) set_connecting(log, false);
     return status;
 }
 

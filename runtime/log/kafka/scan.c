@@ -17,7 +17,12 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { SCAN_BATCH = 1000, SCAN_POLL_MS = 100, SCAN_STALL_US = 60 * 1000 * 1000 };
+enum {
+    SCAN_BATCH = 1000,
+    SCAN_POLL_MS = 100,
+    SCAN_STALL_US = 60 * 1000 * 1000, /* also what a scan grants to open transactions */
+    END_STALL_US = 2 * 1000 * 1000    /* what end_offset() grants them */
+};
 
 #define END_STEP_FIRST  64
 #define END_STEP_FACTOR 16
@@ -68,10 +73,12 @@ struct scan {
     const char *topic;
     uint32_t partition;
     int64_t until;   /* records from here on are not wanted */
+    int64_t stable;  /* the last stable offset when it began */
     int64_t wait_us; /* for transactions that others have not finished */
     mri_scan_fn *fn;
     void *arg;
     bool extended; /* `until` is the high watermark */
+    bool lenient;  /* transactions that stay open do not count */
     bool done;
 };
 
@@ -107,6 +114,11 @@ static mr_status scan_message(struct scan *scan, const rd_kafka_message_t *messa
 
 /* Nothing came for long. */
 static mr_status scan_stalled(struct scan *scan, mr_error *err) {
+    if (scan->extended && scan->lenient) {
+        scan->until = scan->stable; /* also for the next step backwards */
+        scan->done = true;
+        return MR_OK;
+    }
     if (scan->extended) {
         return mri_kafka_fail(scan->log, err, MR_ERR_BUSY,
                               "topic '%s' partition %" PRIu32 ": a transaction of another program "
@@ -137,7 +149,9 @@ static mr_status scan_queue(struct scan *scan, struct kafka_client *client, rd_k
         const int64_t now = kafka_now(scan->log);
         if (count > 0) heard_us = now;
         const int64_t patience = scan->extended ? scan->wait_us : SCAN_STALL_US;
-        if (now - heard_us > patience && !scan->done) return scan_stalled(scan, err);
+        if (status == MR_OK && !scan->done && now - heard_us > patience) {
+            status = scan_stalled(scan, err);
+        }
     }
     return status;
 }
@@ -174,7 +188,8 @@ mr_status mri_kafka_scan(mri_log *base, const char *name, uint32_t partition, mr
     int64_t low = 0;
     mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
     if (status == MR_OK) {
-        status = mri_kafka_watermarks(log, name, partition, &low, &scan.until, err);
+        status = mri_kafka_watermarks(log, name, partition, &low, &scan.stable, err);
+        scan.until = scan.stable;
     }
     if (status != MR_OK) return status;
     if (!mri_kafka_being_written(log, name)) scan.wait_us = SCAN_STALL_US;
@@ -201,11 +216,13 @@ mr_status mri_kafka_end_offset(mri_log *base, const char *name, uint32_t partiti
         .log = log, .topic = name, .partition = partition, .fn = note_last, .arg = &last};
     mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
     if (status == MR_OK) {
-        status = mri_kafka_watermarks(log, name, partition, &low, &scan.until, err);
+        status = mri_kafka_watermarks(log, name, partition, &low, &scan.stable, err);
+        scan.until = scan.stable;
     }
     if (status != MR_OK) return status;
-    *next = low;
-    if (!mri_kafka_being_written(log, name)) scan.wait_us = SCAN_STALL_US;
+    *next = 0; /* when there is no record at all */
+    scan.lenient = true;
+    if (!mri_kafka_being_written(log, name)) scan.wait_us = END_STALL_US;
     status = scanner_take(log, &client, err);
     if (status != MR_OK) return status;
     /* Backwards in growing steps: the last record is nearly always within the first one. */

@@ -362,6 +362,8 @@ static mr_status commit_flush(mri_member *member, int64_t deadline_us, mr_error 
     if (fatal.verdict == TXN_FENCED) return fail_fenced(member, &fatal, err);
     if (fatal.verdict == TXN_BROKEN) return fail_aborted(member, "flush", fatal.text, err);
     const mr_status status = mri_kafka_delivery(member->producer, err);
+    /* The numbers of the records behind the failed one are off; librdkafka may not recover. */
+    if (status != MR_OK) member->suspect = true;
     if (status == MR_ERR_BUSY) { /* a passing failure: the same records may go through next time */
         return fail_aborted(member, "flush", member->producer->failure.text, err);
     }
