@@ -20,7 +20,8 @@ typedef struct mri_run_worker {
     mri_worker_stats stats; /* as of the last look */
     _Atomic int64_t turned_us, over_us;
     atomic_bool over;
-    mr_error error; /* valid once it is over; status MR_OK: none */
+    int64_t shown_rows, shown_us, rate; /* of its stage, for the progress line */
+    mr_error error;                     /* valid once it is over; status MR_OK: none */
 } mri_run_worker;
 
 struct mri_run {

@@ -9,7 +9,7 @@
 #include "cli/run.h"
 #include "cli/table.h"
 
-enum { LINE_COLUMNS = 100, NUMBER_TEXT = 24 };
+enum { LINE_COLUMNS = 100, NUMBER_TEXT = 24, RATE_US = 1000000 };
 
 /* Sums over the workers of one stage. */
 struct stage_sum {
@@ -116,19 +116,32 @@ static void clock_show(int64_t us, char *out) {
     if (size >= 19) (void)snprintf(out, NUMBER_TEXT, "%.8s", time + 11);
 }
 
-static void progress_stage(mri_text *line, const struct stage_sum *sum, int64_t seconds_us) {
+/* Rows per second of late: measured anew when a second has passed. */
+static int64_t recent_rate(mri_run_worker *first, int64_t rows, int64_t now_us) {
+    const int64_t since_us = first->shown_us > 0 ? first->shown_us : first->run->started_us;
+    const int64_t span_us = now_us - since_us;
+    const int64_t rate = span_us > 0 ? (rows - first->shown_rows) * 1000 / (span_us / 1000 + 1) : 0;
+    if (first->shown_us == 0) first->rate = rate; /* the first second: what there is so far */
+    if (span_us < RATE_US) return first->rate;
+    first->rate = rate;
+    first->shown_rows = rows;
+    first->shown_us = now_us;
+    return rate;
+}
+
+static void progress_stage(mri_text *line, const struct stage_sum *sum, int64_t rows_per_second) {
     char in[NUMBER_TEXT], out[NUMBER_TEXT], rate[NUMBER_TEXT], clock[NUMBER_TEXT];
     const mri_worker_stats *s = &sum->stats;
-    number_show(s->rows_in, in);
-    number_show(s->rows_out > s->rows_sink ? s->rows_out : s->rows_sink, out);
-    number_show(seconds_us > 0 ? s->rows_in * 1000 / (seconds_us / 1000 + 1) : 0, rate);
-    clock_show(s->watermark_us, clock);
     mri_text_printf(line, "%s%s ", line->size > 0 ? " | " : "", sum->stage->name);
     if (!sum->ready) {
         mri_text_puts(line, "starting");
         return;
     }
-    mri_text_printf(line, "%s>%s %s/s %s %" PRId64 " keys%s", in, out, rate, clock, s->keys,
+    number_show(s->rows_in, in);
+    number_show(s->rows_out > s->rows_sink ? s->rows_out : s->rows_sink, out);
+    number_show(rows_per_second, rate);
+    clock_show(s->watermark_us, clock);
+    mri_text_printf(line, "%s>%s %s/s %s keys %" PRId64 "%s", in, out, rate, clock, s->keys,
                     sum->over_us != MR_TIME_NONE ? " done" : "");
 }
 
@@ -142,10 +155,10 @@ void mri_run_show_progress(mri_run *run) {
     mri_text line = {0};
     const int64_t now = run->env.now_us(run->env.self);
     for (uint32_t at = 0; at < run->worker_count;) {
+        mri_run_worker *first = &run->workers[at];
         struct stage_sum sum;
         sum_read(run, &at, &sum);
-        const int64_t end = sum.over_us != MR_TIME_NONE ? sum.over_us : now;
-        progress_stage(&line, &sum, end - run->started_us);
+        progress_stage(&line, &sum, recent_rate(first, sum.stats.rows_in, now));
     }
     if (line.size > columns) {
         line.size = columns;

@@ -113,4 +113,15 @@ has err "error: stage 'trades': "
 has err 'trades.csv:5'
 tiny
 
+# on a terminal: a line that moves, and no log lines
+if command -v script >/dev/null; then
+    rm -rf rows .millrace
+    script -qec "$MILLRACE run tiny.yaml --until-end" /dev/null >terminal </dev/null
+    has terminal 'tiny: 2 stages, 2 workers, local:'
+    has terminal 'Ctrl-C stops'
+    grep -q $'\rtrades ' terminal || fail 'no progress line'
+    has_not terminal 'level=info'
+    all_rows
+fi
+
 done_ok
