@@ -191,8 +191,10 @@ bool mri_outputs_mark_due(const mri_task *task) {
         if (!plan->topic->marks) continue;
         if (final_due(task, &task->outputs[i])) return true;
         const mri_mark mark = mark_now(task, plan);
-        const uint32_t partition = plan->own_partition ? task->partition : 0;
-        if (mark.time_us > task->outputs[i].marked_us[partition]) return true;
+        for (uint32_t p = 0; p < plan->partitions; p++) {
+            const bool behind = mark.time_us > task->outputs[i].marked_us[p];
+            if (behind && marks_partition(task, plan, p)) return true;
+        }
     }
     return false;
 }
@@ -212,7 +214,8 @@ static mr_status seal_partition(mri_task *task, uint32_t index, uint32_t partiti
         return send_pending(task, plan, partition, pending, marked ? bytes : NULL, err);
     }
     const int64_t now = task->worker->env->now_us(task->worker->env->self);
-    const bool soon = now - out->mark_now_us < MARK_EVERY_US && out->mark_now_us != 0;
+    const bool soon =
+        now - out->mark_now_us < MARK_EVERY_US && out->mark_now_us != 0 && !task->worker->draining;
     if (!marked || !(final_due(task, out) || (moved && !soon))) return MR_OK;
     out->marked_now = true;
     out->marking_us[partition] = mark->time_us;

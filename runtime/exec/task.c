@@ -227,7 +227,8 @@ static mr_status task_open(mri_task *task, mr_error *err) {
     status = restore(task, err);
     if (status == MR_OK) status = mri_sinks_open(task, err);
     if (status == MR_OK && task->source != NULL) status = mri_feed_open(task, err);
-    task->dirty = task->must_commit;
+    task->dirty =
+        task->must_commit || (task->time.final_us == MR_TIME_NONE && mri_outputs_mark_due(task));
     return status;
 }
 
@@ -349,7 +350,9 @@ void mri_task_committed(mri_task *task) {
         mri_text_free(&task->stale[i]);
     }
     task->stale_count = 0;
-    task->layout_changed = task->must_commit = task->dirty = false;
+    task->layout_changed = task->must_commit = false;
+    /* Marks that came too soon after others follow in a commit of their own, rows or no rows. */
+    task->dirty = mri_outputs_mark_due(task);
 }
 
 mr_status mri_task_rollback(mri_task *task, mr_error *err) {
@@ -362,7 +365,7 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
            counters * sizeof *task->counters_committed);
     mri_outputs_rollback(task);
     task->next = task->next_committed;
-    task->dirty = task->must_commit;
+    task->dirty = task->must_commit || mri_outputs_mark_due(task);
     mr_status status = mri_sinks_rollback(task, err);
     if (status != MR_OK) return status;
     if (task->source != NULL) return mri_feed_rollback(task, err);

@@ -182,6 +182,7 @@ struct mri_worker {
     mri_task **tasks;
     uint32_t task_count, task_capacity;
     bool assigned, progressed;
+    bool draining; /* marks do not wait for their turn */
     /* buffers of one batch */
     mr_column *columns;
     uint32_t *slot, *origin;
@@ -244,6 +245,7 @@ mr_status mri_output_rows(mri_task *task, uint32_t output, const mri_flow *flow,
 mr_status mri_outputs_seal(mri_task *task, mr_error *err);
 void mri_outputs_committed(mri_task *task);
 void mri_outputs_rollback(mri_task *task);
+/* A partition has not been told how far time has come. */
 bool mri_outputs_mark_due(const mri_task *task);
 
 /* Topics of the stage as the log should have them; partitions found of the input and the outputs.

@@ -378,7 +378,9 @@ mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, b
 }
 
 mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {
+    worker->draining = true;
     const mr_status status = commit(worker, err);
+    worker->draining = false;
     stats_publish(worker);
     return status;
 }
