@@ -61,6 +61,23 @@ for signal in TERM INT; do
     has rows.txt 'A,2024-01-01T00:02:00Z,2024-01-01T00:03:00Z,3,3,3,3,1,3,1,false,true,true,0'
 done
 
+# time that moved in the last of several quick commits reaches the partitions without rows too,
+# though nothing more comes
+{
+    echo time,pair,price,quantity
+    for pair in A B C D; do echo "2024-01-01T00:00:01Z,$pair,1,1"; done
+    for ((i = 0; i < 20000; i++)); do echo 2024-01-01T00:00:02Z,A,1,1; done
+    echo 2024-01-01T00:30:00Z,A,3,1
+} >trades.csv
+sed -e 's/fill: flat/fill: none/' -e 's/^    to: trades/    to: trades\n    commit: { max: 1ms }/' \
+    tiny.yaml >quiet.yaml
+rm -rf .millrace rows
+start quiet run quiet.yaml --batch-rows 1
+until_true 'the first minute of all four' bash -c '[ "$(cat rows/*.csv | grep -c ,2024-01-01T00:01:00Z,)" = 4 ]'
+kill -TERM "$pid"
+ended 0 "$pid"
+tiny
+
 # the pages
 rm -rf .millrace rows
 serve pages tiny.yaml
