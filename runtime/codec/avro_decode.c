@@ -11,51 +11,48 @@
 /* --- single values -----------------------------------------------------------------------------
  */
 
-mr_status mri_avro_fail_cell(const mri_avro_plan *plan, const mri_avro_op *op, const char *why,
+mr_status mri_avro_fail_cell(const mri_avro_cell *cell, const char *why, mr_error *err) {
+    return mr_fail(err, MR_ERR_RECORD, NULL, "field \"%s\" %s",
+                   cell->plan->writer->part_names[cell->op->field], why);
+}
+
+mr_status mri_avro_store_null(const mri_avro_cell *cell, mr_error *err) {
+    mri_cell_null(cell->column, cell->row);
+    return cell->op->nullable ? MR_OK : mri_avro_fail_cell(cell, "is null and may not be", err);
+}
+
+mr_status mri_avro_store_f64(const mri_avro_cell *cell, double value, int64_t *nulled,
                              mr_error *err) {
-    return mr_fail(err, MR_ERR_RECORD, NULL, "field \"%s\" %s", plan->writer->part_names[op->field],
-                   why);
-}
-
-mr_status mri_avro_store_null(const mri_avro_plan *plan, const mri_avro_op *op, mr_column column,
-                              uint32_t row, mr_error *err) {
-    mri_cell_null(column, row);
-    return op->nullable ? MR_OK : mri_avro_fail_cell(plan, op, "is null and may not be", err);
-}
-
-mr_status mri_avro_store_f64(const mri_avro_plan *plan, const mri_avro_op *op, mr_column column,
-                             uint32_t row, double value, int64_t *nulled, mr_error *err) {
     const bool finite = isfinite(value);
-    column.f64[row] = finite ? value : 0.0;
-    column.valid[row] = finite;
+    cell->column.f64[cell->row] = finite ? value : 0.0;
+    cell->column.valid[cell->row] = finite;
     if (finite) return MR_OK;
-    if (!op->nullable)
-        return mri_avro_fail_cell(plan, op, "is not finite and may not be null", err);
+    if (!cell->op->nullable) {
+        return mri_avro_fail_cell(cell, "is not finite and may not be null", err);
+    }
     ++*nulled;
     return MR_OK;
 }
 
-mr_status mri_avro_store_time(const mri_avro_plan *plan, const mri_avro_op *op, mr_column column,
-                              uint32_t row, int64_t value, mr_error *err) {
+mr_status mri_avro_store_time(const mri_avro_cell *cell, int64_t value, mr_error *err) {
+    const int64_t factor = cell->op->factor;
     int64_t us = 0;
     bool good = true;
-    if (op->factor < 0) {
-        us = value / -op->factor - (value % -op->factor < 0);
-    } else {
-        good = !__builtin_mul_overflow(value, op->factor, &us);
-    }
-    column.i64[row] = us;
-    column.valid[row] = 1;
+    if (factor < 0)
+        us = value / -factor - (value % -factor < 0);
+    else
+        good = !__builtin_mul_overflow(value, factor, &us);
+    cell->column.i64[cell->row] = us;
+    cell->column.valid[cell->row] = 1;
     if (good && mri_time_valid(us)) return MR_OK;
-    return mri_avro_fail_cell(plan, op, "is a time outside of the years 1 to 9999", err);
+    return mri_avro_fail_cell(cell, "is a time outside of the years 1 to 9999", err);
 }
 
-mr_status mri_avro_store_text(const mri_avro_plan *plan, const mri_avro_op *op, mr_column column,
-                              uint32_t row, mr_string value, mr_error *err) {
-    column.str[row] = value;
-    column.valid[row] = 1;
+mr_status mri_avro_store_text(const mri_avro_cell *cell, mr_string value, mr_error *err) {
+    cell->column.str[cell->row] = value;
+    cell->column.valid[cell->row] = 1;
     if (mri_utf8_valid(value.data, value.size)) return MR_OK;
-    return mri_avro_fail_cell(plan, op, "is not UTF-8", err);
+    return mri_avro_fail_cell(cell, "is not UTF-8", err);
 }
 
 /* --- the flat way ------------------------------------------------------------------------------
@@ -149,46 +146,50 @@ struct flat {
     mr_error *err;
 };
 
-static mr_status fail_bytes(struct flat *f, const mri_avro_op *op) {
-    return mri_avro_fail_cell(f->plan, op,
-                              "cannot be read: the bytes are cut short or no such value", f->err);
+static mr_status fail_bytes(const struct flat *f, const mri_avro_op *op) {
+    const mri_avro_cell cell = {.plan = f->plan, .op = op};
+    return mri_avro_fail_cell(&cell, "cannot be read: the bytes are cut short or no such value",
+                              f->err);
 }
 
-static mr_status decode_value(struct flat *f, const mri_avro_op *op) {
-    const mri_avro_plan *plan = f->plan;
+static mr_status decode_cell(struct flat *f, const mri_avro_op *op) {
+    const mri_avro_cell cell = {f->plan, op, f->columns[op->column], f->row};
     mri_avro_bytes *in = &f->in;
-    if (op->code == MRI_AVRO_BRANCH) {
-        uint32_t index = 0;
-        if (!mri_avro_index(in, op->count, &index)) return fail_bytes(f, op);
-        op = &op->branches[index];
-    }
-    if (op->code <= MRI_AVRO_SKIP_ENUM) return skip(op, in) ? MR_OK : fail_bytes(f, op);
-    const mr_column column = f->columns[op->column];
     int64_t number = 0;
     mr_string bytes;
     switch (op->code) {
     case MRI_AVRO_DOUBLE_TO_F64:
         if (!mri_avro_take(in, 8, &bytes)) return fail_bytes(f, op);
-        return mri_avro_store_f64(plan, op, column, f->row, double_value(bytes), f->nulled, f->err);
+        return mri_avro_store_f64(&cell, double_value(bytes), f->nulled, f->err);
     case MRI_AVRO_FLOAT_TO_F64:
         if (!mri_avro_take(in, 4, &bytes)) return fail_bytes(f, op);
-        return mri_avro_store_f64(plan, op, column, f->row, float_value(bytes), f->nulled, f->err);
+        return mri_avro_store_f64(&cell, float_value(bytes), f->nulled, f->err);
     case MRI_AVRO_TO_TIME:
         if (!mri_avro_long(in, &number)) return fail_bytes(f, op);
-        return mri_avro_store_time(plan, op, column, f->row, number, f->err);
+        return mri_avro_store_time(&cell, number, f->err);
     case MRI_AVRO_SIZED_TO_TEXT:
         if (!mri_avro_sized(in, &bytes)) return fail_bytes(f, op);
-        return mri_avro_store_text(plan, op, column, f->row, bytes, f->err);
+        return mri_avro_store_text(&cell, bytes, f->err);
     case MRI_AVRO_FIXED_TO_TEXT:
         if (!mri_avro_take(in, op->count, &bytes)) return fail_bytes(f, op);
-        return mri_avro_store_text(plan, op, column, f->row, bytes, f->err);
+        return mri_avro_store_text(&cell, bytes, f->err);
     case MRI_AVRO_TO_NULL:
-        return mri_avro_store_null(plan, op, column, f->row, f->err);
+        return mri_avro_store_null(&cell, f->err);
     case MRI_AVRO_UNFIT:
-        return mri_avro_fail_cell(plan, op, "has a type that the column cannot hold", f->err);
+        return mri_avro_fail_cell(&cell, "has a type that the column cannot hold", f->err);
     default:
-        return plain(op, in, column, f->row) ? MR_OK : fail_bytes(f, op);
+        return plain(op, in, cell.column, f->row) ? MR_OK : fail_bytes(f, op);
     }
+}
+
+static mr_status decode_value(struct flat *f, const mri_avro_op *op) {
+    if (op->code == MRI_AVRO_BRANCH) {
+        uint32_t index = 0;
+        if (!mri_avro_index(&f->in, op->count, &index)) return fail_bytes(f, op);
+        op = &op->branches[index];
+    }
+    if (op->code > MRI_AVRO_SKIP_ENUM) return decode_cell(f, op);
+    return skip(op, &f->in) ? MR_OK : fail_bytes(f, op);
 }
 
 bool mri_avro_message(const void *data, size_t size, uint64_t *fingerprint) {
@@ -200,8 +201,12 @@ bool mri_avro_message(const void *data, size_t size, uint64_t *fingerprint) {
 
 mr_status mri_avro_decode(mri_avro_plan *plan, const void *body, size_t size, mri_decode_target *to,
                           uint32_t row, int64_t *nulled, mr_error *err) {
+    if (size > INT32_MAX) {
+        return mr_fail(err, MR_ERR_RECORD, NULL, "the message is too long: %zu bytes", size);
+    }
     if (plan->generic != NULL) {
-        return mri_avro_generic_decode(plan, body, size, to, row, nulled, err);
+        const mr_string bytes = {size > 0 ? body : "", (uint32_t)size};
+        return mri_avro_generic_decode(plan, bytes, to, row, nulled, err);
     }
     const uint8_t *bytes = size > 0 ? body : (const uint8_t *)""; /* may stand nowhere */
     struct flat f = {plan, {bytes, bytes + size}, to->batch->columns, row, nulled, err};

@@ -54,142 +54,127 @@ void mri_avro_generic_close(mri_avro_generic *g) {
     if (g->schema != NULL) (void)avro_schema_decref(g->schema);
 }
 
-/* One row on its way. */
-struct generic {
-    const mri_avro_plan *plan;
-    mri_decode_target *to;
-    uint32_t row;
-    int64_t *nulled;
-    mr_error *err;
-};
-
-static mr_status fail_get(struct generic *g, const mri_avro_op *op) {
-    return mri_avro_fail_cell(g->plan, op, avro_strerror(), g->err);
+static mr_status fail_get(const mri_avro_cell *cell, mr_error *err) {
+    return mri_avro_fail_cell(cell, avro_strerror(), err);
 }
 
-/* The value dies with the next record, its bytes move to the batch's memory. */
-static mr_string keep(struct generic *g, const void *data, size_t size) {
-    return (mr_string){mri_strndup(g->to->strings, data, size), (uint32_t)size};
-}
-
-static mr_status store_number(struct generic *g, const mri_avro_op *op, mr_column column,
-                              avro_value_t *value) {
+static mr_status store_number(const mri_avro_cell *cell, avro_value_t *value, int64_t *nulled,
+                              mr_error *err) {
     int32_t number = 0;
     int64_t wide = 0;
     float single = 0;
     double real = 0;
     switch (avro_value_get_type(value)) {
     case AVRO_INT32:
-        if (avro_value_get_int(value, &number) != 0) return fail_get(g, op);
+        if (avro_value_get_int(value, &number) != 0) return fail_get(cell, err);
         wide = number;
         real = (double)number;
         break;
     case AVRO_INT64:
-        if (avro_value_get_long(value, &wide) != 0) return fail_get(g, op);
+        if (avro_value_get_long(value, &wide) != 0) return fail_get(cell, err);
         real = (double)wide;
         break;
     case AVRO_FLOAT:
-        if (avro_value_get_float(value, &single) != 0) return fail_get(g, op);
+        if (avro_value_get_float(value, &single) != 0) return fail_get(cell, err);
         real = (double)single;
         break;
     default:
-        if (avro_value_get_double(value, &real) != 0) return fail_get(g, op);
+        if (avro_value_get_double(value, &real) != 0) return fail_get(cell, err);
         break;
     }
-    if (column.type == MR_TIMESTAMP) {
-        return mri_avro_store_time(g->plan, op, column, g->row, wide, g->err);
-    }
-    if (column.type == MR_F64) {
-        return mri_avro_store_f64(g->plan, op, column, g->row, real, g->nulled, g->err);
-    }
-    column.i64[g->row] = wide;
-    column.valid[g->row] = 1;
+    if (cell->column.type == MR_TIMESTAMP) return mri_avro_store_time(cell, wide, err);
+    if (cell->column.type == MR_F64) return mri_avro_store_f64(cell, real, nulled, err);
+    cell->column.i64[cell->row] = wide;
+    cell->column.valid[cell->row] = 1;
     return MR_OK;
 }
 
-static mr_status store_bytes(struct generic *g, const mri_avro_op *op, mr_column column,
-                             avro_value_t *value) {
+/* The value dies with the next record, its bytes move to `strings`. */
+static mr_status store_bytes(const mri_avro_cell *cell, avro_value_t *value, mr_arena *strings,
+                             mr_error *err) {
     const char *text = NULL;
     const void *data = NULL;
     size_t size = 0;
     int symbol = 0;
+    cell->column.valid[cell->row] = 1;
     switch (avro_value_get_type(value)) {
     case AVRO_STRING:
-        if (avro_value_get_string(value, &text, &size) != 0) return fail_get(g, op);
+        if (avro_value_get_string(value, &text, &size) != 0) return fail_get(cell, err);
         data = text;
         size -= size > 0; /* avro-c counts the end of its strings */
         break;
     case AVRO_BYTES:
-        if (avro_value_get_bytes(value, &data, &size) != 0) return fail_get(g, op);
+        if (avro_value_get_bytes(value, &data, &size) != 0) return fail_get(cell, err);
         break;
     case AVRO_FIXED:
-        if (avro_value_get_fixed(value, &data, &size) != 0) return fail_get(g, op);
+        if (avro_value_get_fixed(value, &data, &size) != 0) return fail_get(cell, err);
         break;
     default:
-        if (avro_value_get_enum(value, &symbol) != 0) return fail_get(g, op);
-        column.str[g->row] = op->symbols[symbol];
-        column.valid[g->row] = 1;
+        if (avro_value_get_enum(value, &symbol) != 0) return fail_get(cell, err);
+        cell->column.str[cell->row] = cell->op->symbols[symbol];
         return MR_OK;
     }
-    const mr_string kept = keep(g, data, size);
-    if (column.type == MR_STRING) {
-        return mri_avro_store_text(g->plan, op, column, g->row, kept, g->err);
-    }
-    column.str[g->row] = kept;
-    column.valid[g->row] = 1;
+    const mr_string kept = {mri_strndup(strings, data, size), (uint32_t)size};
+    if (cell->column.type == MR_STRING) return mri_avro_store_text(cell, kept, err);
+    cell->column.str[cell->row] = kept;
     return MR_OK;
 }
 
-static mr_status store(struct generic *g, const mri_avro_op *op, avro_value_t *value) {
-    avro_value_t branch = *value;
-    int index = 0;
-    if (op->code == MRI_AVRO_BRANCH) {
-        if (avro_value_get_discriminant(value, &index) != 0 ||
-            avro_value_get_current_branch(value, &branch) != 0) {
-            return fail_get(g, op);
-        }
-        op = &op->branches[index];
-    }
-    const mr_column column = g->to->batch->columns[op->column];
+static mr_status store_branch(const mri_avro_cell *cell, avro_value_t *value, mri_decode_target *to,
+                              int64_t *nulled, mr_error *err) {
     int truth = 0;
-    switch (op->code) {
+    switch (cell->op->code) {
     case MRI_AVRO_UNFIT:
-        return mri_avro_fail_cell(g->plan, op, "has a type that the column cannot hold", g->err);
+        return mri_avro_fail_cell(cell, "has a type that the column cannot hold", err);
     case MRI_AVRO_TO_NULL:
-        return mri_avro_store_null(g->plan, op, column, g->row, g->err);
+        return mri_avro_store_null(cell, err);
     case MRI_AVRO_BOOLEAN_TO_BOOL:
-        if (avro_value_get_boolean(&branch, &truth) != 0) return fail_get(g, op);
-        column.b[g->row] = truth != 0;
-        column.valid[g->row] = 1;
+        if (avro_value_get_boolean(value, &truth) != 0) return fail_get(cell, err);
+        cell->column.b[cell->row] = truth != 0;
+        cell->column.valid[cell->row] = 1;
         return MR_OK;
     default:
         break;
     }
-    if (column.type == MR_STRING || column.type == MR_BYTES) {
-        return store_bytes(g, op, column, &branch);
+    if (cell->column.type == MR_STRING || cell->column.type == MR_BYTES) {
+        return store_bytes(cell, value, to->strings, err);
     }
-    return store_number(g, op, column, &branch);
+    return store_number(cell, value, nulled, err);
 }
 
-mr_status mri_avro_generic_decode(const mri_avro_plan *plan, const void *body, size_t size,
-                                  mri_decode_target *to, uint32_t row, int64_t *nulled,
-                                  mr_error *err) {
+static mr_status store_field(mri_avro_cell *cell, avro_value_t *value, mri_decode_target *to,
+                             int64_t *nulled, mr_error *err) {
+    if (cell->op->code != MRI_AVRO_BRANCH) return store_branch(cell, value, to, nulled, err);
+    avro_value_t branch;
+    int index = 0;
+    if (avro_value_get_discriminant(value, &index) != 0 ||
+        avro_value_get_current_branch(value, &branch) != 0) {
+        return fail_get(cell, err);
+    }
+    cell->op = &cell->op->branches[index];
+    return store_branch(cell, &branch, to, nulled, err);
+}
+
+mr_status mri_avro_generic_decode(const mri_avro_plan *plan, mr_string body, mri_decode_target *to,
+                                  uint32_t row, int64_t *nulled, mr_error *err) {
     mri_avro_generic *generic = plan->generic;
-    mr_status status = mri_avro_check(plan->writer, body, size, err);
+    mr_status status = mri_avro_check(plan->writer, body.data, body.size, err);
     if (status != MR_OK) return status;
-    avro_reader_memory_set_source(generic->reader, body, (int64_t)size);
+    avro_reader_memory_set_source(generic->reader, body.data, (int64_t)body.size);
     if (avro_value_reset(&generic->value) != 0 ||
         avro_value_read(generic->reader, &generic->value) != 0) {
         return mr_fail(err, MR_ERR_RECORD, NULL, "not a value of the writer's schema: %s",
                        avro_strerror());
     }
-    struct generic g = {plan, to, row, nulled, err};
     for (uint32_t i = 0; i < plan->writer->count && status == MR_OK; i++) {
         const mri_avro_op *op = &plan->ops[i];
         if (op->column == UINT32_MAX) continue;
+        mri_avro_cell cell = {plan, op, to->batch->columns[op->column], row};
         avro_value_t field;
-        if (avro_value_get_by_index(&generic->value, i, &field, NULL) != 0) return fail_get(&g, op);
-        status = store(&g, op, &field);
+        if (avro_value_get_by_index(&generic->value, i, &field, NULL) != 0) {
+            return fail_get(&cell, err);
+        }
+        status = store_field(&cell, &field, to, nulled, err);
     }
     for (uint32_t i = 0; i < plan->missing_count; i++) {
         mri_cell_null(to->batch->columns[plan->missing[i]], row);

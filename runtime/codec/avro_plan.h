@@ -60,18 +60,21 @@ struct mri_avro_plan {
 bool mri_avro_op_of(mr_arena *arena, const mri_avro_type *type, const mr_column_def *def,
                     mri_avro_op *out);
 
-mr_status mri_avro_fail_cell(const mri_avro_plan *plan, const mri_avro_op *op, const char *why,
-                             mr_error *err);
+/* The cell that an op fills. */
+typedef struct mri_avro_cell {
+    const mri_avro_plan *plan;
+    const mri_avro_op *op;
+    mr_column column;
+    uint32_t row;
+} mri_avro_cell;
 
+mr_status mri_avro_fail_cell(const mri_avro_cell *cell, const char *why, mr_error *err);
 /* Stores of single values, with the checks that every valid cell keeps. */
-mr_status mri_avro_store_null(const mri_avro_plan *plan, const mri_avro_op *op, mr_column column,
-                              uint32_t row, mr_error *err);
-mr_status mri_avro_store_f64(const mri_avro_plan *plan, const mri_avro_op *op, mr_column column,
-                             uint32_t row, double value, int64_t *nulled, mr_error *err);
-mr_status mri_avro_store_time(const mri_avro_plan *plan, const mri_avro_op *op, mr_column column,
-                              uint32_t row, int64_t value, mr_error *err);
-mr_status mri_avro_store_text(const mri_avro_plan *plan, const mri_avro_op *op, mr_column column,
-                              uint32_t row, mr_string value, mr_error *err);
+mr_status mri_avro_store_null(const mri_avro_cell *cell, mr_error *err);
+mr_status mri_avro_store_f64(const mri_avro_cell *cell, double value, int64_t *nulled,
+                             mr_error *err);
+mr_status mri_avro_store_time(const mri_avro_cell *cell, int64_t value, mr_error *err);
+mr_status mri_avro_store_text(const mri_avro_cell *cell, mr_string value, mr_error *err);
 
 /* Whether [body, body + size) is one value of `type`: lengths, branches and symbols in range, at
  * most MRI_AVRO_DEPTH_MAX levels, a bounded number of items, nothing left over. */
@@ -86,9 +89,8 @@ mr_status mri_avro_check_type(mri_avro_type *type, mr_error *err);
 mr_status mri_avro_generic_open(mr_arena *arena, mri_avro_type *writer, const char *text,
                                 size_t size, mri_avro_generic **out, mr_error *err);
 void mri_avro_generic_close(mri_avro_generic *generic);
-mr_status mri_avro_generic_decode(const mri_avro_plan *plan, const void *body, size_t size,
-                                  mri_decode_target *to, uint32_t row, int64_t *nulled,
-                                  mr_error *err);
+mr_status mri_avro_generic_decode(const mri_avro_plan *plan, mr_string body, mri_decode_target *to,
+                                  uint32_t row, int64_t *nulled, mr_error *err);
 
 /* --- bytes -------------------------------------------------------------------------------------
  */

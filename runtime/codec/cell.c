@@ -121,7 +121,9 @@ static bool cell_bytes(mr_arena *strings, const char *text, size_t size, mr_stri
 }
 
 bool mri_cell_text(const mri_decode_target *to, uint32_t index, uint32_t row, uint32_t flags,
-                   const char *text, size_t size, const char **why) {
+                   mri_span span, const char **why) {
+    const char *text = span.data;
+    const size_t size = span.size;
     const mr_column column = to->batch->columns[index];
     bool good = false;
     switch (column.type) {

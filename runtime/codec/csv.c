@@ -178,7 +178,8 @@ static mr_status decode_cell(const mri_csv_decoder *d, uint32_t column, struct c
     if (def->type == MR_STRING && !mri_utf8_valid(cell.data, cell.size)) {
         return fail_cell(d, column, cell, "is not UTF-8", err);
     }
-    if (mri_cell_text(to, column, row, def->flags, cell.data, cell.size, &why)) return MR_OK;
+    if (mri_cell_text(to, column, row, def->flags, (mri_span){cell.data, cell.size}, &why))
+        return MR_OK;
     return fail_cell(d, column, cell, why, err);
 }
 

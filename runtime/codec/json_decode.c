@@ -9,21 +9,16 @@
 
 enum { UNKNOWN = -1, OTHERS_MIN = 64, OTHERS_MAX = 4096 };
 
-struct json_name {
-    const char *data;
-    size_t size;
-};
-
 /* A member of the object being read that is no column; kept to find it twice. */
 struct json_other {
-    struct json_name name;
+    mri_span name;
     uint32_t generation; /* of the object it belongs to; another one: the place is free */
 };
 
 struct mri_json_decoder {
     mr_arena *arena;
     const mr_schema *schema;
-    struct json_name *names;
+    mri_span *names;
     int32_t *table; /* open addressing: column or UNKNOWN */
     uint32_t table_mask;
     uint32_t *seen;     /* per column: generation of the object in which it last stood */
@@ -52,12 +47,12 @@ static uint32_t power_of_two_above(uint32_t value) {
     return size;
 }
 
-static uint32_t name_hash(struct json_name name) {
+static uint32_t name_hash(mri_span name) {
     const uint64_t hash = mri_fnv64(MRI_FNV64, name.data, name.size);
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-static bool name_equal(struct json_name a, struct json_name b) {
+static bool name_equal(mri_span a, mri_span b) {
     return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
 }
 
@@ -76,7 +71,7 @@ mr_status mri_json_decoder_open(mr_arena *arena, const mr_schema *schema, mri_js
     memset(d->table, 0xff, size * sizeof *d->table);
     for (uint32_t i = 0; i < count; i++) {
         const char *name = schema->columns[i].name;
-        d->names[i] = (struct json_name){name, strlen(name)};
+        d->names[i] = (mri_span){name, strlen(name)};
         uint32_t at = name_hash(d->names[i]) & d->table_mask;
         for (; d->table[at] != UNKNOWN; at = (at + 1) & d->table_mask) {
             if (name_equal(d->names[d->table[at]], d->names[i])) {
@@ -107,7 +102,7 @@ static mr_status fail_cell(struct json_row *r, uint32_t column, const char *data
                    r->d->schema->columns[column].name, mri_excerpt(data, size, excerpt), why);
 }
 
-static mr_status fail_twice(struct json_row *r, struct json_name name) {
+static mr_status fail_twice(struct json_row *r, mri_span name) {
     char excerpt[MRI_EXCERPT];
     return mr_fail(r->err, MR_ERR_RECORD, NULL, "member %s stands twice in one object",
                    mri_excerpt(name.data, name.size, excerpt));
@@ -116,14 +111,14 @@ static mr_status fail_twice(struct json_row *r, struct json_name name) {
 /* --- members -----------------------------------------------------------------------------------
  */
 
-static struct json_name plain_name(const struct json_row *r, mri_lex_string string) {
-    if (!string.escaped) return (struct json_name){string.data, string.size};
+static mri_span plain_text(const struct json_row *r, mri_lex_string string) {
+    if (!string.escaped) return (mri_span){string.data, string.size};
     char *copy = mri_alloc(r->to->strings, string.size);
-    return (struct json_name){copy, mri_unescape(string, copy)};
+    return (mri_span){copy, mri_unescape(string, copy)};
 }
 
 /* Rows of one stream mostly have their members in one order, so the guess is mostly right. */
-static int32_t find_column(const mri_json_decoder *d, int32_t guess, struct json_name name) {
+static int32_t find_column(const mri_json_decoder *d, int32_t guess, mri_span name) {
     if (d->schema->count == 0) return UNKNOWN;
     if (name_equal(d->names[guess], name)) return guess;
     uint32_t at = name_hash(name) & d->table_mask;
@@ -133,7 +128,7 @@ static int32_t find_column(const mri_json_decoder *d, int32_t guess, struct json
     return UNKNOWN;
 }
 
-static void others_insert(mri_json_decoder *d, struct json_name name) {
+static void others_insert(mri_json_decoder *d, mri_span name) {
     uint32_t at = name_hash(name) & (d->others_size - 1);
     while (d->others[at].generation == d->generation) {
         at = (at + 1) & (d->others_size - 1);
@@ -154,7 +149,7 @@ static void others_grow(mri_json_decoder *d) {
 }
 
 /* Notes a member that is no column. */
-static mr_status note_other(struct json_row *r, struct json_name name) {
+static mr_status note_other(struct json_row *r, mri_span name) {
     mri_json_decoder *d = r->d;
     if (d->others_used == OTHERS_MAX) return fail_syntax(r, "more than 4096 unknown members");
     if (d->others_used * 2 >= d->others_size) others_grow(d);
@@ -169,12 +164,11 @@ static mr_status note_other(struct json_row *r, struct json_name name) {
 /* --- values ------------------------------------------------------------------------------------
  */
 
-static mr_status cell_from_text(struct json_row *r, uint32_t column, const char *data,
-                                size_t size) {
+static mr_status cell_from_text(struct json_row *r, uint32_t column, mri_span text) {
     const char *why = NULL;
     const uint32_t flags = r->d->schema->columns[column].flags;
-    if (mri_cell_text(r->to, column, r->row, flags, data, size, &why)) return MR_OK;
-    return fail_cell(r, column, data, size, why);
+    if (mri_cell_text(r->to, column, r->row, flags, text, &why)) return MR_OK;
+    return fail_cell(r, column, text.data, text.size, why);
 }
 
 static mr_status take_string(struct json_row *r, uint32_t column) {
@@ -183,8 +177,8 @@ static mr_status take_string(struct json_row *r, uint32_t column) {
     if (r->d->schema->columns[column].type == MR_BOOL) {
         return fail_cell(r, column, string.data, string.size, "is a string, not true or false");
     }
-    const struct json_name text = plain_name(r, string);
-    return cell_from_text(r, column, text.data, text.size);
+    const mri_span text = plain_text(r, string);
+    return cell_from_text(r, column, text);
 }
 
 static mr_status take_number(struct json_row *r, uint32_t column) {
@@ -196,7 +190,7 @@ static mr_status take_number(struct json_row *r, uint32_t column) {
         return fail_cell(r, column, data, size, "is a number, not a string");
     }
     if (type == MR_BOOL) return fail_cell(r, column, data, size, "is a number, not true or false");
-    return cell_from_text(r, column, data, size);
+    return cell_from_text(r, column, (mri_span){data, size});
 }
 
 static mr_status take_literal(struct json_row *r, uint32_t column) {
@@ -239,7 +233,7 @@ static mr_status take_member(struct json_row *r) {
     mri_lex_space(&r->lex);
     if (!mri_lex_quoted(&r->lex, &string)) return fail_syntax(r, r->lex.problem);
     if (!mri_lex_take(&r->lex, ':')) return fail_syntax(r, "a colon is missing");
-    const struct json_name name = plain_name(r, string);
+    const mri_span name = plain_text(r, string);
     const int32_t column = find_column(r->d, r->d->following[r->last], name);
     if (column != UNKNOWN) return take_column(r, (uint32_t)column);
     const mr_status status = note_other(r, name);

@@ -11,6 +11,11 @@
 
 enum { MRI_JSON_DEPTH_MAX = 64, MRI_EXCERPT = 64 };
 
+typedef struct mri_span {
+    const char *data;
+    size_t size;
+} mri_span;
+
 typedef struct mri_lex {
     const char *at, *end, *start;
     const char *problem; /* set where a function answers false: constant text */
@@ -65,7 +70,7 @@ bool mri_base64_decode(const char *text, size_t size, char *out, size_t *out_siz
  * timestamp columns count the unit that the column's `flags` name. False: *why says, as a constant,
  * what is wrong with the text. */
 bool mri_cell_text(const mri_decode_target *to, uint32_t index, uint32_t row, uint32_t flags,
-                   const char *text, size_t size, const char **why);
+                   mri_span text, const char **why);
 
 static inline void mri_cell_null(mr_column column, uint32_t row) {
     column.valid[row] = 0;
