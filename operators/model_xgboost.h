@@ -257,14 +257,9 @@ static inline bool xgb_params_read(xgb_reader *r) {
     return xgb_base_read(r, param);
 }
 
-/* The arrays of one tree; all have as many items as there are nodes. */
-typedef struct xgb_arrays {
-    json_value left, right, feature, value, missing, kind;
-} xgb_arrays;
-
 /* One node as it stands in the model. */
 typedef struct xgb_raw {
-    int64_t left, right, feature, place;
+    int64_t left, right, feature;
     float value;
     bool missing, seen;
 } xgb_raw;
@@ -279,37 +274,57 @@ static inline bool xgb_flag(json_value value, bool *out) {
     return true;
 }
 
+enum xgb_field { XGB_LEFT, XGB_RIGHT, XGB_FEATURE, XGB_VALUE, XGB_DEFAULT, XGB_KIND, XGB_FIELDS };
+
+/* One item of one of a tree's arrays; *kind is not 0 for a split by categories. */
+static inline bool xgb_item(enum xgb_field field, json_value item, int64_t count, xgb_raw *to,
+                            int64_t *kind) {
+    switch (field) {
+    case XGB_LEFT:
+        return json_i64(item, -1, count - 1, &to->left);
+    case XGB_RIGHT:
+        return json_i64(item, -1, count - 1, &to->right);
+    case XGB_FEATURE:
+        return json_i64(item, 0, UINT32_MAX, &to->feature);
+    case XGB_VALUE:
+        return json_f32(item, &to->value);
+    case XGB_DEFAULT:
+        return xgb_flag(item, &to->missing);
+    default:
+        return json_i64(item, 0, INT32_MAX, kind);
+    }
+}
+
 /* Fills raw[0 .. count) from the arrays, which stand side by side in the text. */
 static inline bool xgb_tree_items(xgb_reader *r, json_value tree, xgb_raw *raw, int64_t count) {
-    static const char *const names[] = {"left_children",    "right_children", "split_indices",
-                                        "split_conditions", "default_left",   "split_type"};
+    static const char *const names[XGB_FIELDS] = {"left_children", "right_children",
+                                                  "split_indices", "split_conditions",
+                                                  "default_left",  "split_type"};
     json_value key;
-    for (int field = 0; field < 6; field++) {
+    for (int field = 0; field < XGB_FIELDS; field++) {
         const json_value array = json_get(tree, names[field]);
-        if (field == 5 && array.data == NULL) break; /* older than categories */
         int64_t i = 0, kind = 0;
-        for (json_value item = json_first(array, &key); item.data != NULL && i < count;
+        if (field == XGB_KIND && array.data == NULL) break; /* older than categories */
+        for (json_value item = json_first(array, &key); item.data != NULL;
              item = json_next(array, item, &key), i++) {
-            const bool ok = field == 0   ? json_i64(item, -1, count - 1, &raw[i].left)
-                            : field == 1 ? json_i64(item, -1, count - 1, &raw[i].right)
-                            : field == 2 ? json_i64(item, 0, UINT32_MAX, &raw[i].feature)
-                            : field == 3 ? json_f32(item, &raw[i].value)
-                            : field == 4 ? xgb_flag(item, &raw[i].missing)
-                                         : json_i64(item, 0, INT32_MAX, &kind);
-            if (!ok)
+            if (i == count) break;
+            if (!xgb_item((enum xgb_field)field, item, count, &raw[i], &kind)) {
                 return xgb_fail(
                     r, r->in->rt->format(r->in, "'%s' of a tree cannot be read", names[field]));
+            }
             if (kind != 0) return xgb_fail(r, "it has categorical splits");
         }
-        if (i < count) return xgb_fail(r, "an array of a tree is too short");
+        if ((int64_t)json_count(array) != count) {
+            return xgb_fail(r, "the arrays of a tree differ in length");
+        }
     }
     return true;
 }
 
 /* Lays the tree out from its root, children side by side. Every node is reached at most once, so a
- * row's way down always ends. `order` has room for count places. */
-static inline bool xgb_tree_lay(xgb_reader *r, xgb_raw *raw, int64_t *order, int64_t count,
-                                xgb_node *node, uint32_t *used) {
+ * row's way down always ends. `order` has room for all of them. */
+static inline bool xgb_tree_lay(xgb_reader *r, xgb_raw *raw, int64_t *order, xgb_node *node,
+                                uint32_t *used) {
     const uint32_t root = *used;
     int64_t end = 1;
     order[0] = 0;
@@ -332,7 +347,6 @@ static inline bool xgb_tree_lay(xgb_reader *r, xgb_raw *raw, int64_t *order, int
         order[end++] = from->left;
         order[end++] = from->right;
     }
-    (void)count;
     *used = root + (uint32_t)end;
     return true;
 }
@@ -389,8 +403,7 @@ static inline bool xgb_trees_read(xgb_reader *r, json_value booster) {
         }
         list[m->trees++] = (xgb_tree){used, (uint32_t)number};
         memset(raw, 0, (size_t)count * sizeof *raw);
-        if (!xgb_tree_items(r, tree, raw, count) ||
-            !xgb_tree_lay(r, raw, order, count, nodes, &used)) {
+        if (!xgb_tree_items(r, tree, raw, count) || !xgb_tree_lay(r, raw, order, nodes, &used)) {
             return false;
         }
     }
