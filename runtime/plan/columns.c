@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "plan/internal.h"
 
+enum { TRACE_MAX = 2000 }; /* steps that are asked what became of a column */
+
 mr_schema *mri_schema_copy(mr_arena *arena, const mr_schema *from) {
     mr_schema *copy = mri_schema_new(arena);
     for (uint32_t i = 0; i < from->count; i++) {
@@ -32,10 +34,12 @@ static bool has(const mr_schema *schema, const char *name) {
 static const mri_step *find_dropper(const mri_scope *scope, const char *name,
                                     const mri_stage **where) {
     const mri_stage *stage = scope->stage;
+    uint32_t looked = 0;
     for (uint32_t hops = 0; stage != NULL && hops <= scope->p->plan->stage_count; hops++) {
         for (uint32_t i = stage->step_count; i > 0; i--) {
             const mri_step *step = &stage->steps[i - 1];
             *where = stage;
+            if (looked++ == TRACE_MAX) return NULL;
             if (has(step->in, name) && !has(step->out, name)) return step;
         }
         const int32_t writer = stage->input >= 0 ? scope->p->topics[stage->input].writer : -1;
@@ -67,6 +71,11 @@ void mri_column_missing(const mri_scope *scope, const mri_rows *rows, uint32_t c
                         const char *label, const char *name, mr_pos at, uint32_t width) {
     if (rows->open) return;
     mri_plan_env *env = &scope->p->env;
+    if (mri_diags_errors(env->diags) >= MRI_DIAGS_MAX) { /* it will only be counted */
+        mri_diag_add(env->diags, code, MRI_SEV_ERROR, at, width, NULL, "%s: a column is missing",
+                     label);
+        return;
+    }
     const mri_stage *where = NULL;
     const mri_step *step = find_dropper(scope, name, &where);
     const mri_node *later = find_later(scope, name);
@@ -83,7 +92,7 @@ void mri_column_missing(const mri_scope *scope, const mri_rows *rows, uint32_t c
         hint = nearest_column(scope, rows->schema, name);
     }
     mri_diag_add(env->diags, code, MRI_SEV_ERROR, at, width, hint,
-                 "%s: there is no column '%s' here", label, name);
+                 "%s: there is no column '%.64s' here", label, name);
 }
 
 static bool type_fits(mr_type type, mr_type wanted) {
@@ -99,17 +108,17 @@ struct lookup {
     bool *usable;
 };
 
-static const char *nearest_name(const mr_schema *schema, const char *name) {
+static const char *nearest_name(const mri_scope *scope, const mr_schema *schema, const char *name) {
     const char *names[MR_COLUMNS_MAX];
     for (uint32_t i = 0; i < schema->count; i++) {
         names[i] = schema->columns[i].name;
     }
-    return mri_nearest(name, names, schema->count);
+    return mri_plan_nearest(&scope->p->env, name, names, schema->count);
 }
 
 /* Takes the nearest column for what was meant, to find out what else is wrong. */
 static void guess(const struct lookup *l, mr_column_ref *ref) {
-    const char *near = nearest_name(l->rows->schema, ref->name);
+    const char *near = nearest_name(l->scope, l->rows->schema, ref->name);
     if (near == NULL) {
         *l->usable = false;
         return;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "plan/internal.h"
 
 static mri_values *end_options(mri_planner *p, const mr_operator *op, const mri_node *value) {
@@ -64,37 +65,41 @@ static const char *sink_path(const mri_sink *sink) {
     return NULL;
 }
 
-/* Whether two paths are one for all that their text tells: "./a//b" is "a/b". */
-static bool same_path(const char *a, const char *b) {
-    for (;;) {
-        while (a[0] == '.' && a[1] == '/') {
-            a += 1 + strspn(a + 1, "/");
+/* The path as far as its text tells where it leads: "./a//b" is "a/b". */
+static const char *plain_path(mr_arena *arena, const char *path) {
+    char *plain = mri_strdup(arena, path);
+    size_t size = 0;
+    for (const char *at = path; *at != '\0'; at++) {
+        const bool start = size == 0 || plain[size - 1] == '/';
+        if (start && at[0] == '.' && at[1] == '/') {
+            at++;
+        } else if (at[0] != '/' || !start || at == path) {
+            plain[size++] = at[0];
+            continue;
         }
-        while (b[0] == '.' && b[1] == '/') {
-            b += 1 + strspn(b + 1, "/");
+        while (at[1] == '/') {
+            at++;
         }
-        const size_t size = strcspn(a, "/");
-        if (size != strcspn(b, "/") || memcmp(a, b, size) != 0) return false;
-        if (a[size] == '\0' || b[size] == '\0') return a[size] == b[size];
-        a += size + strspn(a + size, "/");
-        b += size + strspn(b + size, "/");
     }
+    plain[size] = '\0';
+    return plain;
 }
 
 /* Neither must two sinks. */
-static void want_own_path(mri_planner *p, const mri_stage *stage, const mri_sink *sink,
-                          const mri_node *node) {
+static void want_own_path(mri_planner *p, const mri_sink *sink, const mri_node *node) {
     const char *path = sink_path(sink);
-    for (uint32_t i = 0; path != NULL && i <= stage->index; i++) {
-        const mri_stage *other = &p->plan->stages[i];
-        for (uint32_t k = 0; k < other->sink_count; k++) {
-            const char *taken = sink_path(&other->sinks[k]);
-            if (taken == NULL || !same_path(taken, path)) continue;
-            mri_plan_error(&p->env, 71, node, NULL, "'%s' is written by the sink at %s already",
-                           path, mri_plan_where(&p->env, other->sinks[k].at, node->at));
-            return;
-        }
+    if (path == NULL) return;
+    const char *plain = plain_path(p->env.arena, path);
+    const uint64_t hash = mri_fnv64(MRI_FNV64, plain, strlen(plain));
+    for (const mri_written *other = p->written; other != NULL; other = other->next) {
+        if (other->hash != hash || strcmp(other->path, plain) != 0) continue;
+        mri_plan_error(&p->env, 71, node, NULL, "'%s' is written by the sink at %s already", path,
+                       mri_plan_where(&p->env, other->at, node->at));
+        return;
     }
+    mri_written *written = mri_alloc(p->env.arena, sizeof *written);
+    *written = (mri_written){.hash = hash, .path = plain, .at = node->at, .next = p->written};
+    p->written = written;
 }
 
 static void plan_sink(mri_planner *p, mri_stage *stage, const mri_node *node, const mri_rows *in) {
@@ -119,7 +124,7 @@ static void plan_sink(mri_planner *p, mri_stage *stage, const mri_node *node, co
         .schema = in->schema,
         .at = value->key->at,
     };
-    want_own_path(p, stage, &sink, value->key);
+    want_own_path(p, &sink, value->key);
     stage->sinks[stage->sink_count++] = sink;
 }
 

@@ -45,7 +45,7 @@ static size_t word_at(const mri_node *node, uint32_t offset) {
     }
     const bool call = next < node->size && node->text[next] == '(';
     const bool digit = node->text[offset] >= '0' && node->text[offset] <= '9';
-    return call || digit ? 0 : end - offset;
+    return call || digit || end - offset > MR_NAME_MAX ? 0 : end - offset;
 }
 
 static void expr_error(const mri_scope *scope, const mri_rows *rows, const char *label,

@@ -72,7 +72,7 @@ static mr_status column_add(struct job *job, mr_column_def *def) {
         const mri_node *node = place_of_new(job->use, def->name);
         mri_plan_error(env, 13, node,
                        "a column's name is letters, digits and '_', not a digit first, at most 63",
-                       "%s: '%s' cannot be the name of a column", job->use->values->owner,
+                       "%s: '%.64s' cannot be the name of a column", job->use->values->owner,
                        def->name);
         return MR_ERR_SCHEMA;
     }

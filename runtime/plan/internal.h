@@ -44,13 +44,23 @@ typedef struct mri_stage_draft {
     mri_rows out; /* of the last step */
 } mri_stage_draft;
 
+/* A file that a sink writes. */
+typedef struct mri_written mri_written;
+struct mri_written {
+    uint64_t hash;
+    const char *path;
+    mr_pos at;
+    mri_written *next;
+};
+
 typedef struct mri_planner {
     mri_plan_env env;
     mri_plan *plan;
     const mri_node *root;
     mri_topic_draft *topics; /* parallel to plan->topics */
     mri_stage_draft *stages; /* parallel to plan->stages */
-    bool lost_output;        /* a stage writes a topic that is not there: it may be any */
+    mri_written *written;
+    bool lost_output; /* a stage writes a topic that is not there: it may be any */
 } mri_planner;
 
 /* Where something is being looked up. */

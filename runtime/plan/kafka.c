@@ -62,8 +62,7 @@ static const char *property_value(mri_planner *p, const mri_node *node) {
         (void)mri_plan_secret(&p->env, "kafka", name, node, &value);
         return value;
     }
-    if (node->kind != MRI_SCALAR || mri_node_is_null(node) ||
-        memchr(node->text, '\0', node->size) != NULL) {
+    if (node->kind != MRI_SCALAR || mri_node_is_null(node)) {
         mri_plan_error(&p->env, 11, node, NULL, "kafka.%s: a value is needed, not %s", name,
                        mri_plan_quote(&p->env, node));
         return NULL;

@@ -68,6 +68,26 @@ static const mri_values *read_head(mri_planner *p) {
     return values;
 }
 
+/* Messages quote keys and values are looked at several times: neither may be without end. Depth is
+ * bounded by the tree. */
+static bool texts_fit(mri_planner *p, const mri_node *node) {
+    bool ok = true;
+    for (const mri_node *child = node->first; child != NULL; child = child->next) {
+        if (child->key != NULL && child->key->size > MRI_KEY_TEXT_MAX) {
+            mri_plan_error(&p->env, 4, child->key, NULL, "a key has at most %d bytes, this one %zu",
+                           (int)MRI_KEY_TEXT_MAX, child->key->size);
+            ok = false;
+        }
+        if (child->kind == MRI_SCALAR && child->size > MRI_TEXT_MAX) {
+            mri_plan_error(&p->env, 4, child, NULL, "a text has at most %d bytes, this one %zu",
+                           (int)MRI_TEXT_MAX, child->size);
+            ok = false;
+        }
+        if (child->kind != MRI_SCALAR && !texts_fit(p, child)) ok = false;
+    }
+    return ok;
+}
+
 static const char *folder_of(mr_arena *arena, const char *path) {
     const char *slash = strrchr(path, '/');
     if (slash == NULL) return ".";
@@ -83,6 +103,7 @@ static mr_status build(mr_arena *arena, const char *path, const mri_node *root,
     p.plan->arena = arena;
     p.plan->file = mri_strdup(arena, path);
     p.plan->folder = p.env.folder = folder_of(arena, path);
+    if (!texts_fit(&p, root)) return mri_diags_status(diags);
     const mri_values *values = read_head(&p);
     mri_topics_read(&p, mri_values_more(values, "topics"));
     mri_stages_read(&p, mri_values_more(values, "stages"));

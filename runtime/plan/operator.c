@@ -57,7 +57,7 @@ static const mr_operator *unknown_operator(mri_planner *p, const mri_node *key, 
     }
     mri_plan_error(&p->env, 20, key, mri_plan_hint(&p->env, key->text, names, count, labels[role]),
                    "there is no %s %s", roles[role], mri_plan_quote(&p->env, key));
-    const char *near = mri_nearest(key->text, names, count);
+    const char *near = mri_plan_nearest(&p->env, key->text, names, count);
     return near != NULL ? mri_operator_find(near) : NULL;
 }
 

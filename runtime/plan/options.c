@@ -83,7 +83,7 @@ static const char *unknown_name(mri_plan_env *env, const mri_options_table *tabl
         count > 0 ? mri_plan_hint(env, key->text, names, count, label) : "it takes none";
     mri_plan_error(env, 12, key, hint, "%s: unknown %s %s", table->owner, table->noun,
                    mri_plan_quote(env, key));
-    return mri_nearest(key->text, names, count);
+    return mri_plan_nearest(env, key->text, names, count);
 }
 
 static void doubled_name(mri_plan_env *env, const mri_values *values, uint32_t row,

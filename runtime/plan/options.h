@@ -11,6 +11,9 @@ enum {
     MRI_PLAN_FILE_MAX = 64 << 20,   /* bytes of one file that a pipeline names */
     MRI_PLAN_FILES_MAX = 256 << 20, /* bytes of all of them */
     MRI_STRINGS_MAX = 10000,        /* items of one list of texts */
+    MRI_TEXT_MAX = 1 << 16,         /* bytes of one text in the file */
+    MRI_KEY_TEXT_MAX = 1024,        /* bytes of one key in the file */
+    MRI_WORD_MAX = 256,             /* bytes of a number, duration, choice or name */
 };
 
 /* A file that was read while planning; files are read once. */
@@ -85,6 +88,9 @@ const char *mri_plan_quote(mri_plan_env *env, const mri_node *node);
 /* "did you mean 'x'?" or, when nothing is near, "LABEL a, b, c"; NULL when there are no names. */
 const char *mri_plan_hint(mri_plan_env *env, const char *given, const char *const *names,
                           uint32_t count, const char *label);
+/* As mri_nearest; NULL once so much is wrong that nobody will read of it. */
+const char *mri_plan_nearest(mri_plan_env *env, const char *given, const char *const *names,
+                             uint32_t count);
 /* "line 12", or "file:12" when it is another file than that of `from`. */
 const char *mri_plan_where(mri_plan_env *env, mr_pos at, mr_pos from);
 /* A secret: `{ file: PATH }` or a variable, anything else is reported. */

@@ -29,11 +29,17 @@ const char *mri_plan_quote(mri_plan_env *env, const mri_node *node) {
     return mri_format(env->arena, "'%s'", shown);
 }
 
+const char *mri_plan_nearest(mri_plan_env *env, const char *given, const char *const *names,
+                             uint32_t count) {
+    if (mri_diags_errors(env->diags) > MRI_DIAGS_MAX) return NULL;
+    return mri_nearest(given, names, count);
+}
+
 const char *mri_plan_hint(mri_plan_env *env, const char *given, const char *const *names,
                           uint32_t count, const char *label) {
     /* Diagnostics past the limit are only counted; their hints would be worked out for nobody. */
     if (count == 0 || mri_diags_errors(env->diags) >= MRI_DIAGS_MAX) return NULL;
-    const char *near = mri_nearest(given, names, count);
+    const char *near = mri_plan_nearest(env, given, names, count);
     if (near != NULL) return mri_format(env->arena, "did you mean '%s'?", near);
     mri_text text = {0};
     mri_text_puts(&text, label);

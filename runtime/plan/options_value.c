@@ -24,6 +24,22 @@ static void value_error(const mri_option_reader *r, uint32_t code, const mri_nod
                    body ? "" : r->row->name, text);
 }
 
+/* Longest text that a value may be; every byte of it is looked at several times. */
+static size_t text_max(mr_option_type type) {
+    switch (type) {
+    case MR_OPT_STRING:
+    case MR_OPT_STRINGS:
+        return MRI_TEXT_MAX;
+    case MR_OPT_PATH:
+    case MR_OPT_PATHS:
+    case MR_OPT_EXPR:
+    case MR_OPT_EXPRS:
+        return 4096;
+    default:
+        return MRI_WORD_MAX;
+    }
+}
+
 /* A scalar with text in it; reports anything else. `what` is what is needed: "a duration". */
 static bool want_scalar(const mri_option_reader *r, const mri_node *node, const char *what) {
     if (node->kind != MRI_SCALAR) {
@@ -39,8 +55,11 @@ static bool want_scalar(const mri_option_reader *r, const mri_node *node, const 
                     what);
         return false;
     }
-    if (memchr(node->text, '\0', node->size) != NULL) {
-        value_error(r, 11, node, NULL, "%s is needed, this text holds a zero byte", what);
+    const size_t max = text_max(r->row->type);
+    if (node->size > max) {
+        value_error(r, 4, node, NULL,
+                    "%s is needed, this text has %zu bytes, at most %zu are allowed", what,
+                    node->size, max);
         return false;
     }
     return true;

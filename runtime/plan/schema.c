@@ -22,6 +22,8 @@ static const struct {
     {"timestamp_ns", MR_TIMESTAMP, MR_COLUMN_UNIT_NS},
 };
 
+enum { PATH_MAX_BYTES = 4096 };
+
 enum { TYPE_NAMES = sizeof type_names / sizeof type_names[0] };
 
 mr_schema *mri_schema_new(mr_arena *arena) {
@@ -175,7 +177,7 @@ const mr_schema *mri_schema_read(mri_plan_env *env, const char *owner, const mri
         return NULL;
     }
     if (node->kind == MRI_SCALAR && !mri_node_is_null(node) && node->size > 0 &&
-        memchr(node->text, '\0', node->size) == NULL) {
+        node->size <= PATH_MAX_BYTES) {
         return file_read(env, owner, node);
     }
     mri_plan_error(env, 11, node, NULL,

@@ -84,7 +84,7 @@ static void read_commit(mri_planner *p, mri_stage *stage, const mri_node *node) 
     stage->commit_max_us = max != node->key ? keys->max : 0;
     if (values->ok && min != node->key && max != node->key && keys->min > keys->max) {
         mri_plan_error(&p->env, 15, min, NULL, "%s.commit.min: %s is more than max, which is %s",
-                       stage->name, min->text, max->text);
+                       stage->name, mri_plan_quote(&p->env, min), mri_plan_quote(&p->env, max));
     }
 }
 

@@ -136,6 +136,7 @@ static void add_use(struct draft *d, const mri_scope *scope, mri_use_plan *plan,
     d->ok = mri_use_infer(scope, plan, &open) && d->ok;
     d->open = d->open || open;
     note_columns(d, use, first);
+    if (!d->ok) return;
     use->layout = mri_options_digest(&d->p->env, plan->values, MR_CHANGES_LAYOUT);
     use->meaning = mri_options_digest(&d->p->env, plan->values, MR_CHANGES_MEANING);
 }
@@ -158,8 +159,10 @@ static void nested_use(struct draft *d, const mri_node *node) {
         return;
     }
     const mri_scope scope = {.p = p, .stage = d->stage, .later = node->next};
-    /* A copy, because the use appends to the schema that it looks its columns up in. */
-    const mri_rows rows = {.schema = mri_schema_copy(p->env.arena, d->out), .open = d->open};
+    /* What is there before this use; it appends behind that. */
+    mr_schema *before = mri_alloc(p->env.arena, sizeof *before);
+    *before = *d->out;
+    const mri_rows rows = {.schema = before, .open = d->open};
     mri_use_plan plan = {.op = op,
                          .values = operator_options(p, op, value->key, value, NULL),
                          .in = &rows,

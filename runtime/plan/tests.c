@@ -71,6 +71,7 @@ static bool cell_fits(mr_type type, const mri_node *node) {
     int64_t integer = 0;
     double number = 0;
     bool truth = false;
+    if (type != MR_STRING && type != MR_BYTES && node->size > MRI_WORD_MAX) return false;
     switch (type) {
     case MR_BOOL:
         return mri_node_bool(node, &truth);
@@ -190,7 +191,8 @@ static void check_data(const struct draft *d, const mri_node *value, bool feed) 
 static void check_advance(const struct draft *d, const mri_node *value) {
     int64_t us = 0;
     if (value->kind == MRI_SCALAR && value->unresolved) return;
-    if (value->kind == MRI_SCALAR && mri_parse_duration(value->text, value->size, &us) && us > 0) {
+    if (value->kind == MRI_SCALAR && value->size <= MRI_WORD_MAX &&
+        mri_parse_duration(value->text, value->size, &us) && us > 0) {
         return;
     }
     test_error(d, value, "write for example 2m10s", "'advance' needs a duration, not %s",

@@ -193,7 +193,7 @@ int32_t mri_topic_find(mri_planner *p, const mri_node *name, bool *guessed) {
             ? mri_plan_hint(&p->env, name->text, names, p->plan->topic_count, "the topics are")
             : "add it under 'topics:'";
     mri_plan_error(&p->env, 14, name, hint, "there is no topic %s", mri_plan_quote(&p->env, name));
-    const char *near = mri_nearest(name->text, names, p->plan->topic_count);
+    const char *near = mri_plan_nearest(&p->env, name->text, names, p->plan->topic_count);
     *guessed = near != NULL;
     for (uint32_t i = 0; near != NULL && i < p->plan->topic_count; i++) {
         if (names[i] == near) return (int32_t)i;
