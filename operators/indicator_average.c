@@ -83,8 +83,8 @@ static bool sma_step(struct average_state *s, int64_t period, double x, double o
     const double sum = s->value + x;
     const bool ready = s->seen + 1 >= period;
     const double rest = ready ? sum - oldest : sum;
-    if (!isfinite(sum) || !isfinite(rest)) {
-        *s = (struct average_state){0};
+    if (!isfinite(sum) || !isfinite(rest)) { /* the window starts anew with this value */
+        *s = (struct average_state){.value = x, .seen = 1};
         return false;
     }
     *y = period == 1 ? x : sum / (double)period;

@@ -164,9 +164,9 @@ static mr_status bbands_process(mr_ctx *ctx) {
         if (of->valid[row]) {
             struct bbands_state *s = mr_state(ctx, ctx->in->slot[row]);
             ready = bbands_step(ctx, row, s, indicator_cell(of, row), &middle, &variance);
-            if (!is_sound(s)) {
+            if (!is_sound(s)) { /* the window starts anew with this value */
                 *s = (struct bbands_state){0};
-                ready = false;
+                ready = bbands_step(ctx, row, s, indicator_cell(of, row), &middle, &variance);
             }
         }
         const double deviation = sqrt(variance);
