@@ -283,3 +283,32 @@ Test(group, a_static_member_finds_its_partitions_again) {
     log->ops->member_close(a.member);
     kind->close(kind->self, log);
 }
+
+/* Two processes of one instance: the second takes over, the first is told and stops. */
+Test(group, an_instance_that_starts_twice_stops_the_first) {
+    const log_kind *kind = kafka_kind();
+    mri_log *log = kind->open(kind->self);
+    log_topic(kind, log, "in", PARTITIONS, false);
+    log_topic(kind, log, "out", PARTITIONS, false);
+    static struct copier a, b;
+    copier_open(&a, kind, log, "a", "pod-0");
+    for (int i = 0; i < 600 && a.owns < PARTITIONS; i++) {
+        copier_turns(&a, 100000);
+    }
+    copier_open(&b, kind, log, "a", "pod-0");
+    mr_status status = MR_OK;
+    for (int i = 0; i < 3000 && (status == MR_OK || b.owns < PARTITIONS); i++) {
+        copier_turns(&b, 10000);
+        if (status == MR_OK) status = copier_turn(&a, 10000);
+    }
+    cr_assert_eq(status, MR_ERR_FENCED, "%d: %s", (int)status, a.err.text);
+    cr_assert_eq(b.owns, (uint32_t)PARTITIONS);
+    log->ops->member_close(a.member);
+    publish_some(kind, log, 0, EACH);
+    for (int i = 0; i < 3000 && b.copied < (uint64_t)PARTITIONS * EACH; i++) {
+        copier_turns(&b, 10000);
+    }
+    check_out(kind, log);
+    log->ops->member_close(b.member);
+    kind->close(kind->self, log);
+}

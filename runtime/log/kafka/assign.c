@@ -8,10 +8,8 @@
 #include "log/kafka/kafka.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -53,11 +51,11 @@ mr_status mri_kafka_committed(mri_member *member, rd_kafka_topic_partition_list_
         if (now - line_us >= COMMITTED_LINE_US) {
             line_us = now;
             mri_log_line(log->env, MRI_INFO,
-                         "waiting for committed offsets group=%s seconds=%" PRId64 " reason=%s",
+                         "msg=\"waiting for committed offsets\" group=%s seconds=%" PRId64
+                         " reason=%s",
                          member->group, (now - start) / 1000000, rd_kafka_err2name(code));
         }
-        const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-        (void)nanosleep(&pause, NULL);
+        mri_kafka_pause();
     } while (kafka_now(log) - start < COMMITTED_WAIT_US);
     return mri_kafka_fail(log, err, mri_kafka_permanent(code) ? MR_ERR_TOPIC : MR_ERR_BUSY,
                           "group '%s': its committed offsets could not be read: %s", member->group,
@@ -67,12 +65,15 @@ mr_status mri_kafka_committed(mri_member *member, rd_kafka_topic_partition_list_
 /* What commit() has put beside the offset: the engine's own number for the place. */
 static int64_t engine_offset(const rd_kafka_topic_partition_t *place) {
     char text[64];
+    const size_t front = sizeof KAFKA_METADATA_PREFIX - 1;
     if (place->metadata == NULL || place->metadata_size >= sizeof text) return place->offset;
     memcpy(text, place->metadata, place->metadata_size);
     text[place->metadata_size] = '\0';
-    int64_t next = 0;
-    if (sscanf(text, KAFKA_METADATA_PREFIX ":%" SCNd64 ":", &next) != 1) return place->offset;
-    return next >= 0 && next <= place->offset ? next : place->offset;
+    if (strncmp(text, KAFKA_METADATA_PREFIX, front) != 0) return place->offset;
+    char *end = NULL;
+    const long long next = strtoll(text + front, &end, 10);
+    const bool good = end != text + front && *end == ':' && next >= 0 && next <= place->offset;
+    return good ? next : place->offset;
 }
 
 mr_status mri_kafka_out_of_range(mri_member *member, const struct kafka_queue *queue, int64_t next,
@@ -109,7 +110,7 @@ static mr_status queue_place(mri_member *member, struct kafka_queue *queue,
         }
         if (low - place->offset == 1) {
             mri_log_line(member->log->env, MRI_WARN,
-                         "one offset was deleted unread, a marker most likely topic=%s "
+                         "msg=\"one offset was deleted unread, a marker most likely\" topic=%s "
                          "partition=%" PRIu32 " offset=%" PRId64,
                          topic, queue->partition, place->offset);
             queue->start = low;
@@ -217,7 +218,7 @@ static mr_status member_assign(mri_member *member, const rd_kafka_topic_partitio
     rd_kafka_topic_partition_list_destroy(places);
     if (status != MR_OK) return status;
     member->membership = rd_kafka_consumer_group_metadata(member->consumer->rk);
-    mri_log_line(member->log->env, MRI_INFO, "partitions assigned group=%s count=%" PRIu32,
+    mri_log_line(member->log->env, MRI_INFO, "msg=\"partitions assigned\" group=%s count=%" PRIu32,
                  member->group, member->partition_count);
     return member_tell(member, err);
 }
@@ -256,7 +257,7 @@ static mr_status member_revoke(mri_member *member, mr_error *err) {
     if (member->events != NULL && member->membership != NULL) {
         status = member->events->revoked(member->events->self, member->partitions,
                                          member->partition_count, lost, err);
-        mri_log_line(member->log->env, MRI_INFO, "partitions %s group=%s count=%" PRIu32,
+        mri_log_line(member->log->env, MRI_INFO, "msg=\"partitions %s\" group=%s count=%" PRIu32,
                      lost ? "lost" : "revoked", member->group, member->partition_count);
     }
     (void)rd_kafka_assign(member->consumer->rk, NULL);

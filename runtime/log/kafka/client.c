@@ -13,7 +13,12 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { LINES_MAX = 20, LINES_WINDOW_US = 10 * 1000 * 1000, SECRET_BYTES_MIN = 4 };
+enum {
+    LINES_MAX = 20,
+    LINES_WINDOW_US = 10 * 1000 * 1000,
+    SECRET_BYTES_MIN = 4,
+    PAUSE_NS = 50000000
+};
 
 /* What exactly-once rests on, and what comes from elsewhere. */
 static const struct {
@@ -191,11 +196,11 @@ static void client_on_line(const rd_kafka_t *rk, int level, const char *facility
     if (warn) warn = client_line_allowed(client, &kept_back);
     (void)pthread_mutex_unlock(&log->line_lock);
     if (kept_back > 0) {
-        mri_log_line(log->env, MRI_WARN, "librdkafka lines kept back count=%u client=%s",
+        mri_log_line(log->env, MRI_WARN, "msg=\"librdkafka lines kept back\" count=%u client=%s",
                      (unsigned)kept_back, roles[client->role].name);
     }
     mri_log_line(log->env, warn ? MRI_WARN : MRI_DEBUG,
-                 "librdkafka says text=\"%s\" facility=%s client=%s", text, facility,
+                 "msg=\"librdkafka says\" text=\"%s\" facility=%s client=%s", text, facility,
                  roles[client->role].name);
 }
 
@@ -254,6 +259,11 @@ mr_status mri_kafka_delivery(struct kafka_client *client, mr_error *err) {
     return mri_kafka_fail(client->log, err, status,
                           "topic '%s' partition %d: a record of %zu bytes was not taken: %s%s",
                           f->topic, (int)f->partition, f->bytes, f->text, hint);
+}
+
+void mri_kafka_pause(void) {
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    (void)nanosleep(&pause, NULL);
 }
 
 /* --- settings --------------------------------------------------------------------------------- */
@@ -354,8 +364,7 @@ static mr_status conf_set_pairs(const struct kafka_log *log, rd_kafka_conf_t *co
 }
 
 static mr_status client_configure(struct kafka_client *client, rd_kafka_conf_t *conf,
-                                  const struct kafka_pair *defaults, const struct kafka_pair *fixed,
-                                  mr_error *err) {
+                                  const struct kafka_client_config *config, mr_error *err) {
     struct kafka_log *log = client->log;
     const struct kafka_pair names[] = {{"client.id", log->client_id}, {NULL, NULL}};
     const struct kafka_pair address[] = {{"bootstrap.servers", log->bootstrap}, {NULL, NULL}};
@@ -364,11 +373,11 @@ static mr_status client_configure(struct kafka_client *client, rd_kafka_conf_t *
     if (status == MR_OK) {
         status = conf_set_pairs(log, conf, roles[client->role].defaults, true, err);
     }
-    if (status == MR_OK) status = conf_set_pairs(log, conf, defaults, false, err);
+    if (status == MR_OK) status = conf_set_pairs(log, conf, config->defaults, false, err);
     if (status == MR_OK) status = conf_set_pairs(log, conf, log->settings, false, err);
     if (status == MR_OK) status = conf_set_pairs(log, conf, address, false, err);
     if (status == MR_OK) status = conf_set_pairs(log, conf, roles[client->role].fixed, false, err);
-    if (status == MR_OK) status = conf_set_pairs(log, conf, fixed, false, err);
+    if (status == MR_OK) status = conf_set_pairs(log, conf, config->fixed, false, err);
     if (status != MR_OK) return status;
     rd_kafka_conf_set_opaque(conf, client);
     rd_kafka_conf_set_log_cb(conf, client_on_line);
@@ -381,15 +390,14 @@ static mr_status client_configure(struct kafka_client *client, rd_kafka_conf_t *
     return MR_OK;
 }
 
-mr_status mri_kafka_client_open(struct kafka_log *log, enum kafka_role role, mri_member *member,
-                                const struct kafka_pair *defaults, const struct kafka_pair *fixed,
+mr_status mri_kafka_client_open(struct kafka_log *log, const struct kafka_client_config *config,
                                 struct kafka_client **out, mr_error *err) {
     struct kafka_client *client = mri_calloc(1, sizeof *client);
-    *client = (struct kafka_client){.log = log, .member = member, .role = role};
+    *client = (struct kafka_client){.log = log, .member = config->member, .role = config->role};
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    mr_status status = client_configure(client, conf, defaults, fixed, err);
+    mr_status status = client_configure(client, conf, config, err);
     if (status == MR_OK) {
-        const bool consumes = role == KAFKA_READER || role == KAFKA_CONSUMER;
+        const bool consumes = config->role == KAFKA_READER || config->role == KAFKA_CONSUMER;
         char text[320] = "";
         client->rk =
             rd_kafka_new(consumes ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf, text, sizeof text);
@@ -478,6 +486,6 @@ void mri_kafka_client_close(struct kafka_client *client) {
     (void)pthread_mutex_lock(&log->line_lock);
     log->left_behind = true;
     (void)pthread_mutex_unlock(&log->line_lock);
-    mri_log_line(log->env, MRI_WARN, "librdkafka handle did not end in time client=%s",
+    mri_log_line(log->env, MRI_WARN, "msg=\"librdkafka handle did not end in time\" client=%s",
                  roles[client->role].name);
 }

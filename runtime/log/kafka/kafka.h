@@ -19,7 +19,7 @@
 #include "log/check.h"
 #include "log/open.h"
 
-#define KAFKA_METADATA_PREFIX "mr1"
+#define KAFKA_METADATA_PREFIX "mr1:"
 
 enum {
     KAFKA_IDLE_MAX = 2,               /* scanners kept for the next scan */
@@ -56,6 +56,13 @@ struct kafka_client {
     struct kafka_failure failure;
     int64_t lines_since_us; /* these two under kafka_log.line_lock */
     uint32_t lines;
+};
+
+struct kafka_client_config {
+    enum kafka_role role;
+    mri_member *member;                /* NULL: of the log itself */
+    const struct kafka_pair *defaults; /* give way to the user's settings; NULL: none */
+    const struct kafka_pair *fixed;    /* do not */
 };
 
 struct kafka_topic {
@@ -108,7 +115,7 @@ struct kafka_queue {
 struct kafka_output {
     struct kafka_topic topic;
     rd_kafka_topic_t *handle;
-    bool touched; /* by the open transaction; under kafka_log.lock */
+    bool *touched; /* partitions that the open transaction has written; under kafka_log.lock */
 };
 
 struct mri_member {
@@ -156,9 +163,7 @@ static inline int64_t kafka_now(const struct kafka_log *log) {
 /* Refuses what the runtime owns and what librdkafka does not know; copies into *log. */
 mr_status mri_kafka_settings(struct kafka_log *log, const char *const *settings, mr_error *err);
 void mri_kafka_settings_free(struct kafka_log *log);
-/* `defaults` give way to the user's settings, `fixed` do not; NULL: none. */
-mr_status mri_kafka_client_open(struct kafka_log *log, enum kafka_role role, mri_member *member,
-                                const struct kafka_pair *defaults, const struct kafka_pair *fixed,
+mr_status mri_kafka_client_open(struct kafka_log *log, const struct kafka_client_config *config,
                                 struct kafka_client **out, mr_error *err);
 /* NULL allowed. Never takes longer than KAFKA_END_US: a handle that does not end is left behind.
  */
@@ -174,10 +179,12 @@ mr_status mri_kafka_delivery(struct kafka_client *client, mr_error *err);
 /* The same call again cannot end better. */
 bool mri_kafka_permanent(rd_kafka_resp_err_t code);
 
+void mri_kafka_pause(void); /* between two tries of the same call */
+
 /* --- topic.c ---------------------------------------------------------------------------------- */
 
-mr_status mri_kafka_topic_ensure(mri_log *log, const mri_topic_config *config, uint32_t *partitions,
-                                 mr_error *err);
+mr_status mri_kafka_topic_ensure(mri_log *base, const mri_topic_config *config,
+                                 uint32_t *partitions, mr_error *err);
 /* A topic that must be there, from the cache or the broker. */
 mr_status mri_kafka_topic_find(struct kafka_log *log, const char *name, struct kafka_topic *out,
                                mr_error *err);
@@ -187,9 +194,9 @@ mr_status mri_kafka_topic_need(struct kafka_log *log, const char *name, uint32_t
 
 /* --- scan.c ----------------------------------------------------------------------------------- */
 
-mr_status mri_kafka_scan(mri_log *log, const char *topic, uint32_t partition, mri_scan_fn *fn,
+mr_status mri_kafka_scan(mri_log *base, const char *name, uint32_t partition, mri_scan_fn *fn,
                          void *arg, mr_error *err);
-mr_status mri_kafka_end_offset(mri_log *log, const char *topic, uint32_t partition, int64_t *next,
+mr_status mri_kafka_end_offset(mri_log *base, const char *name, uint32_t partition, int64_t *next,
                                mr_error *err);
 /* First offset and last stable offset. Bounded wait. */
 mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_t partition,
@@ -197,7 +204,7 @@ mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_
 
 /* --- publish.c -------------------------------------------------------------------------------- */
 
-mr_status mri_kafka_publish(mri_log *log, const char *topic, uint32_t partition,
+mr_status mri_kafka_publish(mri_log *base, const char *name, uint32_t partition,
                             const mri_record *records, uint32_t count, mr_error *err);
 
 /* --- record.c --------------------------------------------------------------------------------- */
@@ -210,7 +217,7 @@ rd_kafka_resp_err_t mri_kafka_produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, u
 
 /* --- member.c, assign.c ----------------------------------------------------------------------- */
 
-mr_status mri_kafka_member_open(mri_log *log, const mri_member_config *config, mri_member **out,
+mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, mri_member **out,
                                 mr_error *err);
 void mri_kafka_member_close(mri_member *member);
 mr_status mri_kafka_member_poll(mri_member *member, int64_t timeout_us,
@@ -245,8 +252,8 @@ rd_kafka_topic_partition_t *mri_kafka_list_add(const mri_member *member,
 mr_status mri_kafka_producer_open(mri_member *member, int64_t timeout_us, mr_error *err);
 void mri_kafka_producer_close(mri_member *member);
 mr_status mri_kafka_begin(mri_member *member, mr_error *err);
-/* A member of this process has written to `topic` in a transaction that is still open. */
-bool mri_kafka_being_written(struct kafka_log *log, const char *topic);
+/* A member of this process has written there in a transaction that is still open. */
+bool mri_kafka_being_written(struct kafka_log *log, const char *topic, uint32_t partition);
 mr_status mri_kafka_send(mri_member *member, const char *topic, uint32_t partition,
                          const mri_record *record, mr_error *err);
 mr_status mri_kafka_commit(mri_member *member, const mri_offset *offsets, uint32_t count,

@@ -65,8 +65,9 @@ static mr_status member_consumer(mri_member *member, uint32_t partitions, mr_err
         {member->instance == NULL ? NULL : "group.instance.id", member->transactional_id},
         {NULL, NULL},
     };
-    mr_status status = mri_kafka_client_open(member->log, KAFKA_CONSUMER, member, defaults, fixed,
-                                             &member->consumer, err);
+    const struct kafka_client_config config = {
+        .role = KAFKA_CONSUMER, .member = member, .defaults = defaults, .fixed = fixed};
+    mr_status status = mri_kafka_client_open(member->log, &config, &member->consumer, err);
     if (status != MR_OK) return status;
     rd_kafka_t *rk = member->consumer->rk;
     (void)rd_kafka_poll_set_consumer(rk);
@@ -140,7 +141,7 @@ static void consumer_leave(mri_member *member) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, CLOSE_POLL_MS);
         if (message != NULL) rd_kafka_message_destroy(message);
         if (kafka_now(member->log) >= deadline) {
-            mri_log_line(member->log->env, MRI_WARN, "group not left in time group=%s",
+            mri_log_line(member->log->env, MRI_WARN, "msg=\"group not left in time\" group=%s",
                          member->group);
             break;
         }
@@ -173,6 +174,9 @@ void mri_kafka_member_close(mri_member *member) {
         free(member->inputs[i]);
     }
     free(member->inputs);
+    for (uint32_t i = 0; i < member->output_count; i++) {
+        free(member->outputs[i].touched);
+    }
     free(member->outputs);
     free(member->group);
     free(member->transactional_id);
@@ -213,7 +217,7 @@ static mr_status consumer_message(mri_member *member, const rd_kafka_message_t *
     case RD_KAFKA_RESP_ERR__FATAL:
         return consumer_fatal(member, err);
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
-        mri_log_line(member->log->env, MRI_WARN, "group left for want of polling group=%s",
+        mri_log_line(member->log->env, MRI_WARN, "msg=\"group left for want of polling\" group=%s",
                      member->group);
         return MR_OK;
     default:
@@ -221,8 +225,8 @@ static mr_status consumer_message(mri_member *member, const rd_kafka_message_t *
             return mri_kafka_fail(member->log, err, MR_ERR_TOPIC, "group '%s', topic '%s': %s",
                                   member->group, topic, rd_kafka_message_errstr(message));
         }
-        mri_log_line(member->log->env, MRI_DEBUG, "consumer error group=%s code=%s", member->group,
-                     rd_kafka_err2name(message->err));
+        mri_log_line(member->log->env, MRI_DEBUG, "msg=\"consumer error\" group=%s code=%s",
+                     member->group, rd_kafka_err2name(message->err));
         return MR_OK;
     }
 }

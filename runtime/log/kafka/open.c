@@ -95,9 +95,10 @@ static mr_status log_start(struct kafka_log *log, const mri_kafka_config *config
     }
     mr_status status = mri_kafka_settings(log, config->settings, err);
     if (status != MR_OK) return status;
-    status = mri_kafka_client_open(log, KAFKA_READER, NULL, NULL, NULL, &log->reader, err);
-    if (status != MR_OK) return status;
+    const struct kafka_client_config reader = {.role = KAFKA_READER};
     set_connecting(log, true);
+    status = mri_kafka_client_open(log, &reader, &log->reader, err);
+    if (status != MR_OK) return status;
     status = log_connect(log, err);
     if (status == MR_OK) set_connecting(log, false);
     return status;
@@ -122,7 +123,7 @@ mr_status mri_kafka_open(const mri_kafka_config *config, const mri_env *env, mri
         kafka_close(&log->base);
         return status;
     }
-    mri_log_line(env, MRI_DEBUG, "kafka connected address=%s librdkafka=%s", bootstrap,
+    mri_log_line(env, MRI_DEBUG, "msg=\"kafka connected\" address=%s librdkafka=%s", bootstrap,
                  rd_kafka_version_str());
     *out = &log->base;
     return MR_OK;

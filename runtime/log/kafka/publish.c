@@ -23,12 +23,13 @@ static mr_status publish_producer(struct kafka_log *log, mr_error *err) {
         log->publisher = NULL;
     }
     static const struct kafka_pair defaults[] = {{"message.timeout.ms", "20000"}, {NULL, NULL}};
-    return mri_kafka_client_open(log, KAFKA_PUBLISHER, NULL, defaults, NULL, &log->publisher, err);
+    const struct kafka_client_config config = {.role = KAFKA_PUBLISHER, .defaults = defaults};
+    return mri_kafka_client_open(log, &config, &log->publisher, err);
 }
 
-static mr_status publish_records(struct kafka_log *log, rd_kafka_topic_t *topic, const char *name,
-                                 uint32_t partition, const mri_record *records, uint32_t count,
-                                 mr_error *err) {
+static mr_status publish_records(struct kafka_log *log, rd_kafka_topic_t *topic, uint32_t partition,
+                                 const mri_record *records, uint32_t count, mr_error *err) {
+    const char *name = rd_kafka_topic_name(topic);
     rd_kafka_t *rk = log->publisher->rk;
     const int64_t deadline = kafka_now(log) + KAFKA_WAIT_US;
     log->publisher->failure = (struct kafka_failure){.code = RD_KAFKA_RESP_ERR_NO_ERROR};
@@ -76,7 +77,7 @@ mr_status mri_kafka_publish(mri_log *base, const char *name, uint32_t partition,
             status = mri_kafka_fail(log, err, MR_ERR_TOPIC, "topic '%s': %s", name,
                                     rd_kafka_err2str(rd_kafka_last_error()));
         } else {
-            status = publish_records(log, handle, name, partition, records, count, err);
+            status = publish_records(log, handle, partition, records, count, err);
             rd_kafka_topic_destroy(handle);
         }
     }

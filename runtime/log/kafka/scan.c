@@ -12,7 +12,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -35,7 +34,8 @@ static mr_status scanner_take(struct kafka_log *log, struct kafka_client **out, 
     if (log->idle_count > 0) *out = log->idle[--log->idle_count];
     (void)pthread_mutex_unlock(&log->lock);
     if (*out != NULL) return MR_OK;
-    return mri_kafka_client_open(log, KAFKA_READER, NULL, NULL, NULL, out, err);
+    const struct kafka_client_config config = {.role = KAFKA_READER};
+    return mri_kafka_client_open(log, &config, out, err);
 }
 
 static void scanner_give(struct kafka_log *log, struct kafka_client *client) {
@@ -51,7 +51,6 @@ static void scanner_give(struct kafka_log *log, struct kafka_client *client) {
 mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_t partition,
                                int64_t *low, int64_t *stable, mr_error *err) {
     const int64_t deadline = kafka_now(log) + KAFKA_WAIT_US;
-    const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     do {
         /* Asked of a read_committed handle the second answer is the last stable offset. */
@@ -59,7 +58,7 @@ mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_
                                                 stable, KAFKA_CALL_MS);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
         if (mri_kafka_permanent(code)) break;
-        (void)nanosleep(&pause, NULL);
+        mri_kafka_pause();
     } while (kafka_now(log) < deadline);
     return mri_kafka_fail(log, err, mri_kafka_permanent(code) ? MR_ERR_TOPIC : MR_ERR_BUSY,
                           "topic '%s' partition %" PRIu32 ": %s did not tell its end: %s", topic,
@@ -192,7 +191,7 @@ mr_status mri_kafka_scan(mri_log *base, const char *name, uint32_t partition, mr
         scan.until = scan.stable;
     }
     if (status != MR_OK) return status;
-    if (!mri_kafka_being_written(log, name)) scan.wait_us = SCAN_STALL_US;
+    if (!mri_kafka_being_written(log, name, partition)) scan.wait_us = SCAN_STALL_US;
     status = scanner_take(log, &client, err);
     if (status != MR_OK) return status;
     status = scan_range(&scan, client, low, err);
@@ -222,7 +221,7 @@ mr_status mri_kafka_end_offset(mri_log *base, const char *name, uint32_t partiti
     if (status != MR_OK) return status;
     *next = 0; /* when there is no record at all */
     scan.lenient = true;
-    if (!mri_kafka_being_written(log, name)) scan.wait_us = END_STALL_US;
+    if (!mri_kafka_being_written(log, name, partition)) scan.wait_us = END_STALL_US;
     status = scanner_take(log, &client, err);
     if (status != MR_OK) return status;
     /* Backwards in growing steps: the last record is nearly always within the first one. */

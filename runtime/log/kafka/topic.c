@@ -8,21 +8,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { TOPIC_RETRY_MS = 50 };
-
 static const char remedy[] = "write that number into the file, or delete the topic to have it made";
 static const char remedy_policy[] =
     "change its cleanup.policy, or delete the topic to have it made";
-
-static void topic_pause(void) {
-    const struct timespec pause = {.tv_nsec = TOPIC_RETRY_MS * 1000 * 1000};
-    (void)nanosleep(&pause, NULL);
-}
 
 /* --- cache ------------------------------------------------------------------------------------ */
 
@@ -102,7 +94,7 @@ static mr_status topic_look(struct kafka_log *log, const char *name, bool expect
             return mri_kafka_fail(log, err, MR_ERR_TOPIC, "topic '%s': %s", name,
                                   rd_kafka_err2str(code));
         }
-        topic_pause();
+        mri_kafka_pause();
     } while (kafka_now(log) < deadline);
     if (*partitions > 0) {
         return mri_kafka_fail(log, err, MR_ERR_BUSY,
@@ -269,8 +261,9 @@ static mr_status topic_create(struct kafka_log *log, const mri_topic_config *con
     do {
         code = topic_request(log, config, future, text, sizeof text);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            mri_log_line(log->env, MRI_INFO, "topic created topic=%s partitions=%" PRIu32 "%s",
-                         config->name, config->partitions, config->compacted ? " compacted" : "");
+            mri_log_line(log->env, MRI_INFO,
+                         "msg=\"topic created\" topic=%s partitions=%" PRIu32 " compacted=%s",
+                         config->name, config->partitions, config->compacted ? "true" : "false");
             return MR_OK;
         }
         if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) return MR_OK; /* made just now */
@@ -279,7 +272,7 @@ static mr_status topic_create(struct kafka_log *log, const mri_topic_config *con
         if (unknown) {
             future = false;
         } else if (worth_another_try(code)) {
-            topic_pause();
+            mri_kafka_pause();
         } else {
             return mri_kafka_fail(log, err, MR_ERR_TOPIC, "topic '%s' cannot be created: %s",
                                   config->name, text);

@@ -21,7 +21,7 @@ enum {
     METADATA_BYTES = 80,
     REBUILDS_MAX = 3,
     TRANSACTION_US = KAFKA_TRANSACTION_MS * 1000,
-    FLUSH_MS = 5000,
+    FLUSH_US = 5 * 1000 * 1000,
     CLOSE_ABORT_US = 2 * 1000 * 1000
 };
 
@@ -94,12 +94,14 @@ static int left_ms(const mri_member *member, int64_t deadline_us) {
 /* --- who writes where ---------------------------------------------------------------------------
  */
 
-bool mri_kafka_being_written(struct kafka_log *log, const char *topic) {
+bool mri_kafka_being_written(struct kafka_log *log, const char *topic, uint32_t partition) {
     bool written = false;
     (void)pthread_mutex_lock(&log->lock);
     for (const mri_member *m = log->members; m != NULL && !written; m = m->next) {
         for (uint32_t i = 0; i < m->output_count && !written; i++) {
-            written = m->outputs[i].touched && strcmp(m->outputs[i].topic.name, topic) == 0;
+            const struct kafka_output *output = &m->outputs[i];
+            written = partition < output->topic.partitions && output->touched[partition] &&
+                      strcmp(output->topic.name, topic) == 0;
         }
     }
     (void)pthread_mutex_unlock(&log->lock);
@@ -110,7 +112,8 @@ bool mri_kafka_being_written(struct kafka_log *log, const char *topic) {
 static void transaction_over(mri_member *member) {
     (void)pthread_mutex_lock(&member->log->lock);
     for (uint32_t i = 0; i < member->output_count; i++) {
-        member->outputs[i].touched = false;
+        const struct kafka_output *output = &member->outputs[i];
+        memset(output->touched, 0, output->topic.partitions * sizeof *output->touched);
     }
     (void)pthread_mutex_unlock(&member->log->lock);
     member->open = false;
@@ -156,8 +159,9 @@ mr_status mri_kafka_producer_open(mri_member *member, int64_t timeout_us, mr_err
         {"transaction.timeout.ms", timeout},
         {NULL, NULL},
     };
-    mr_status status = mri_kafka_client_open(member->log, KAFKA_PRODUCER, member, NULL, fixed,
-                                             &member->producer, err);
+    const struct kafka_client_config config = {
+        .role = KAFKA_PRODUCER, .member = member, .fixed = fixed};
+    mr_status status = mri_kafka_client_open(member->log, &config, &member->producer, err);
     if (status != MR_OK) return status;
     status = producer_init(member, timeout_us, err);
     if (status != MR_OK) mri_kafka_producer_close(member);
@@ -178,7 +182,7 @@ static mr_status producer_rebuild(mri_member *member, const char *reason, mr_err
                               member->transactional_id, REBUILDS_MAX + 1,
                               (int)(REBUILDS_WINDOW_US / 60000000), reason);
     }
-    mri_log_line(log->env, MRI_WARN, "producer made anew id=%s reason=\"%s\"",
+    mri_log_line(log->env, MRI_WARN, "msg=\"producer made anew\" id=%s reason=\"%s\"",
                  member->transactional_id, reason);
     mri_kafka_producer_close(member);
     const mr_status status = mri_kafka_producer_open(member, RESOLVE_US, err);
@@ -230,6 +234,7 @@ static mr_status output_find(mri_member *member, const char *name, struct kafka_
         struct kafka_output output = {.handle = NULL};
         const mr_status status = mri_kafka_topic_find(member->log, name, &output.topic, err);
         if (status != MR_OK) return status;
+        output.touched = mri_calloc(output.topic.partitions, sizeof *output.touched);
         (void)pthread_mutex_lock(&member->log->lock);
         member->outputs =
             mri_realloc(member->outputs, member->output_count + 1, sizeof *member->outputs);
@@ -274,9 +279,9 @@ mr_status mri_kafka_send(mri_member *member, const char *topic, uint32_t partiti
                                   partition, record, err);
     }
     if (status != MR_OK) return status;
-    if (!output->touched) {
+    if (!output->touched[partition]) {
         (void)pthread_mutex_lock(&member->log->lock);
-        output->touched = true;
+        output->touched[partition] = true;
         (void)pthread_mutex_unlock(&member->log->lock);
     }
     const uint64_t bytes = (uint64_t)record->key_size + record->value_size + record->mark_size;
@@ -344,9 +349,9 @@ static rd_kafka_topic_partition_list_t *commit_list(mri_member *member, const mr
             mri_kafka_list_add(member, list, offsets[i].input, offsets[i].partition);
         place->offset = place_of(queue, offsets[i].next);
         char *text = mri_malloc(METADATA_BYTES); /* the list frees it */
-        const int size = snprintf(text, METADATA_BYTES,
-                                  KAFKA_METADATA_PREFIX ":%" PRId64 ":%" PRIx64 ":%" PRIx64,
-                                  offsets[i].next, member->commit_id, member->commit_count);
+        const int size =
+            snprintf(text, METADATA_BYTES, KAFKA_METADATA_PREFIX "%" PRId64 ":%" PRIx64 ":%" PRIx64,
+                     offsets[i].next, member->commit_id, member->commit_count);
         place->metadata = text;
         place->metadata_size = (size_t)size;
     }
@@ -374,7 +379,7 @@ static mr_status commit_flush(mri_member *member, int64_t deadline_us, mr_error 
 
 static void again(mri_member *member, const struct outcome *outcome) {
     member->suspect = true;
-    mri_log_line(member->log->env, MRI_DEBUG, "transaction call repeated id=%s text=\"%s\"",
+    mri_log_line(member->log->env, MRI_DEBUG, "msg=\"transaction call repeated\" id=%s text=\"%s\"",
                  member->transactional_id, outcome->text);
     (void)rd_kafka_poll(member->producer->rk, SEND_POLL_MS);
 }
@@ -479,8 +484,8 @@ static mr_status abort_within(mri_member *member, int64_t timeout_us, mr_error *
     struct outcome outcome = judge_fatal(member);
     if (outcome.verdict == TXN_DONE) {
         /* An abort right behind begin and produce breaks the producer; a flush before it heals. */
-        (void)rd_kafka_flush(member->producer->rk,
-                             timeout_us < FLUSH_MS * 1000 ? (int)(timeout_us / 2000) : FLUSH_MS);
+        const int64_t flush_us = timeout_us / 2 < FLUSH_US ? timeout_us / 2 : FLUSH_US;
+        (void)rd_kafka_flush(member->producer->rk, (int)(flush_us / 1000));
         for (;;) {
             const int ms = left_ms(member, deadline);
             outcome = judge(rd_kafka_abort_transaction(member->producer->rk, ms > 0 ? ms : 1));
@@ -501,5 +506,6 @@ mr_status mri_kafka_abort(mri_member *member, mr_error *err) {
 }
 
 void mri_kafka_abort_quickly(mri_member *member) {
-    if (member->open) (void)abort_within(member, CLOSE_ABORT_US, NULL);
+    if (member->producer == NULL || (!member->open && !member->suspect)) return;
+    (void)abort_within(member, CLOSE_ABORT_US, NULL);
 }
