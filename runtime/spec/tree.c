@@ -118,7 +118,8 @@ static void map_check(struct tree *t, mri_node *map) {
 }
 
 static int32_t parentheses(const mri_node *node) {
-    if (node->kind != MRI_SCALAR || node->quoted) return 0;
+    enum { EXPRESSION_MAX = 4096 }; /* a long text is met once for each of its aliases */
+    if (node->kind != MRI_SCALAR || node->quoted || node->size > EXPRESSION_MAX) return 0;
     int32_t open = 0;
     for (size_t i = 0; i < node->size; i++) {
         open += node->text[i] == '(' ? 1 : node->text[i] == ')' ? -1 : 0;
