@@ -71,8 +71,9 @@ END {
     exit failed
 }
 
-function candles_print(pair,    n, end, ends, i, name, line, value, before) {
+function candles_print(pair,    n, end, ends, i, name, line, value, before, cut) {
     n = 0
+    cut = 0
     for (end = last[pair]; end >= first[pair] && n < shown_max; end--) {
         if ((pair, end) in known) ends[++n] = end
     }
@@ -83,6 +84,7 @@ function candles_print(pair,    n, end, ends, i, name, line, value, before) {
     print line right(horizon_s " s ago", 11) right("off by", 9)
     for (; n > 0; n--) {
         end = ends[n]
+        cut = cut || partial[pair, end]
         line = sprintf("%-9s", cell[pair, end, "time"] (partial[pair, end] ? "*" : ""))
         for (i = 1; i <= shown_count; i++) {
             name = shown_name[i]
@@ -100,6 +102,7 @@ function candles_print(pair,    n, end, ends, i, name, line, value, before) {
         }
         print line
     }
+    if (cut) print "* cut short by the end of the recording"
     print ""
 }
 
