@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "spec/diag.h"
@@ -32,22 +33,27 @@ static void lint_summary(mri_cli *cli, const char *path, const mri_plan *plan,
     (void)fputc('\n', cli->out);
 }
 
+/* File names may be any bytes; what is not UTF-8 becomes U+FFFD. */
 static void json_string(FILE *out, const char *text) {
     (void)fputc('"', out);
-    for (; *text != '\0'; text++) {
-        const unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\') {
-            (void)fprintf(out, "\\%c", c);
-        } else if (c < 0x20) {
-            (void)fprintf(out, "\\u%04x", (unsigned)c);
+    for (size_t at = 0, size = strlen(text); at < size;) {
+        uint32_t code = 0;
+        const size_t bytes = mri_utf8_next(text + at, size - at, &code);
+        if (bytes == 0) {
+            (void)fputs("\\ufffd", out);
+        } else if (code == '"' || code == '\\') {
+            (void)fprintf(out, "\\%c", (int)code);
+        } else if (code < 0x20) {
+            (void)fprintf(out, "\\u%04x", (unsigned)code);
         } else {
-            (void)fputc(c, out);
+            (void)fwrite(text + at, 1, bytes, out);
         }
+        at += bytes > 0 ? bytes : 1;
     }
     (void)fputc('"', out);
 }
 
-/* One object per diagnostic; diagnostics hold clean UTF-8 already. */
+/* One object per diagnostic. */
 static void lint_json(mri_cli *cli, const mri_diags *diags, bool *first) {
     for (uint32_t i = 0; i < mri_diags_count(diags); i++) {
         const mri_diag *diag = mri_diags_at(diags, i);

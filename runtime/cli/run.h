@@ -37,11 +37,6 @@ struct mri_run {
     bool line_shown; /* under `screen` */
 };
 
-/* What main does meanwhile, several times a second. */
-typedef struct mri_run_hooks {
-    void (*tick)(mri_run *run);
-} mri_run_hooks;
-
 /* Starts all workers, waits until all are over or a signal or failure stops them; never longer than
  * timeout_us after that. The first error ends up in *err. *signalled: a signal came. */
 mr_status mri_run_workers(mri_run *run, int64_t timeout_us, bool *signalled, mr_error *err);

@@ -83,7 +83,22 @@ static bool clock_parse(const char *text, size_t size, int64_t *out_us) {
     return true;
 }
 
-static bool time_parse(const mri_script *script, const mri_node *node, int64_t *out) {
+/* A whole number in the unit of its column. */
+static bool time_units(uint32_t flags, int64_t value, int64_t *out) {
+    if ((flags & MR_COLUMN_UNIT_NS) != 0) {
+        *out = value / 1000 - (value % 1000 < 0 ? 1 : 0);
+        return true;
+    }
+    const int64_t unit = (flags & MR_COLUMN_UNIT_S) != 0    ? 1000000
+                         : (flags & MR_COLUMN_UNIT_MS) != 0 ? 1000
+                                                            : 1;
+    return !__builtin_mul_overflow(value, unit, out);
+}
+
+static bool time_parse(const mri_script *script, const mri_node *node, uint32_t flags,
+                       int64_t *out) {
+    int64_t number = 0;
+    if (mri_parse_i64(node->text, node->size, &number)) return time_units(flags, number, out);
     if (clock_parse(node->text, node->size, out)) {
         const int64_t start = script->test->start_us;
         const int64_t into_day = ((start % DAY_US) + DAY_US) % DAY_US;
@@ -94,7 +109,8 @@ static bool time_parse(const mri_script *script, const mri_node *node, int64_t *
 }
 
 /* One cell by the type of its column. False: it does not fit. */
-static bool cell_parse(struct compiler *c, const mri_node *node, mr_column *column, uint32_t row) {
+static bool cell_parse(struct compiler *c, const mri_node *node, uint32_t flags, mr_column *column,
+                       uint32_t row) {
     bool flag = false;
     double number = 0;
     switch (column->type) {
@@ -113,7 +129,7 @@ static bool cell_parse(struct compiler *c, const mri_node *node, mr_column *colu
         column->f64[row] = number;
         return true;
     case MR_TIMESTAMP:
-        return time_parse(c->script, node, &column->i64[row]);
+        return time_parse(c->script, node, flags, &column->i64[row]);
     case MR_STRING:
     case MR_BYTES:
         column->str[row] = (mr_string){.data = node->text, .size = (uint32_t)node->size};
@@ -148,7 +164,7 @@ static void cell_compile(struct compiler *c, const mri_script_rows *rows, uint32
         }
         return;
     }
-    if (node->kind != MRI_SCALAR || !cell_parse(c, node, column, row)) {
+    if (node->kind != MRI_SCALAR || !cell_parse(c, node, def->flags, column, row)) {
         FAIL(c, 41, node, NULL, "'%.60s' is not a %s, as column '%s' of '%s' is",
              node->kind == MRI_SCALAR ? node->text : "a list or map", mri_type_name((int)def->type),
              def->name, rows->port->name);

@@ -12,7 +12,9 @@ unsigned mri_http_live(const mri_http_view *view, mri_text *out) {
         mri_http_worker worker;
         view->read(view->self, i, &worker);
         const int64_t silent_us = now - worker.turned_us;
-        if (!worker.over && silent_us > MRI_HTTP_LIVE_US) {
+        /* One turn may restore state for minutes: killing it then would only begin that anew. */
+        const bool turns = worker.stats.ready && !worker.over;
+        if (turns && silent_us > MRI_HTTP_LIVE_US) {
             mri_text_printf(out, "a worker of stage %s has not turned for %" PRId64 " s\n",
                             worker.stage, silent_us / 1000000);
             return 503;

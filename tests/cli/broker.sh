@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # broker.sh: no broker is there: a bounded wait, then a message that names it.
-. "$(dirname "$0")/support.sh" "$1"
+# shellcheck source=tests/cli/support.sh
+source "$(dirname "${BASH_SOURCE[0]}")/support.sh" "$1"
 
 tiny
 began=$SECONDS

@@ -1,6 +1,8 @@
+#!/usr/bin/env bash
 # help.sh: what people read who ask for help, and what the program says to a wrong command line.
 # UPDATE=1 writes the expected texts in help/ anew.
-. "$(dirname "$0")/support.sh" "$1"
+# shellcheck source=tests/cli/support.sh
+source "$(dirname "${BASH_SOURCE[0]}")/support.sh" "$1"
 
 golden() {
     local name=$1

@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # lint.sh: `millrace lint`: places, carets, summaries, exit codes, files that are no pipeline files.
-. "$(dirname "$0")/support.sh" "$1"
+# shellcheck source=tests/cli/support.sh
+source "$(dirname "${BASH_SOURCE[0]}")/support.sh" "$1"
 
 tiny
 run_cli 0 lint tiny.yaml
@@ -47,6 +49,10 @@ printf 'pipeline: tiny\n"a\\"b\\\\c\\u0001": 1\n' >quotes.yaml
 run_cli 3 lint --json quotes.yaml
 has out '\"'
 ! grep -qP '[\x00-\x08\x0b-\x1f]' out || fail 'a control character stands in JSON'
+
+cp quotes.yaml $'b\xff"\n.yaml'
+run_cli 3 lint --json $'b\xff"\n.yaml'
+has out '"file": "b\ufffd\"\u000a.yaml"'
 
 # what is no pipeline file
 : >empty.yaml

@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # run.sh: `millrace run` from the outside: results, restarts, signals, logs, health pages.
-. "$(dirname "$0")/support.sh" "$1"
+# shellcheck source=tests/cli/support.sh
+source "$(dirname "${BASH_SOURCE[0]}")/support.sh" "$1"
 
 rows() {
     cat rows/bars-*.csv | grep -v '^pair' | LC_ALL=C sort >rows.txt

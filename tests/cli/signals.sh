@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # signals.sh: a run that is asked to stop, a second one on the same folder, and the health pages.
-. "$(dirname "$0")/support.sh" "$1"
+# shellcheck source=tests/cli/support.sh
+source "$(dirname "${BASH_SOURCE[0]}")/support.sh" "$1"
 
 trap '' PIPE
 

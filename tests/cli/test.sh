@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # test.sh: `millrace test`: what passes, what fails and how it looks, crashes, captured sinks.
-. "$(dirname "$0")/support.sh" "$1"
+# shellcheck source=tests/cli/support.sh
+source "$(dirname "${BASH_SOURCE[0]}")/support.sh" "$1"
 
 # tests FILE: the tiny pipeline with the tests on the standard input.
 tests() {
@@ -140,6 +142,58 @@ ok     the whole pipeline, with restarts and crashes anywhere
 ok     another day
 6 passed, 4 failed
 EOF
+
+# topics that others write, with every type of column; without marks a stage looks at the clock
+cat >types.yaml <<'EOF'
+pipeline: types
+topics:
+  trades: { key: pair, time: time, external: true, format: json, schema: { time: timestamp, pair: string, price: float64, quantity: float64 } }
+  bars:   { key: pair, time: window_end, format: json }
+  more:   { key: pair, time: time, partitions: 3, schema: { time: timestamp_ms, pair: int64, ok: bool, b: bytes?, v: float64? } }
+stages:
+  bars:
+    from: trades
+    steps: [ { candles: { id: c, every: 1m, grace: 2s } } ]
+    to: bars
+  copy:
+    from: more
+    steps: [ { map: { w: v * 2 } }, { filter: { where: ok } } ]
+    sink: [ { file: { path: "rows/a-{partition}.csv" } }, { file: { path: "rows/b-{partition}.csv" } } ]
+tests:
+  - name: silence closes a window
+    stage: bars
+    do:
+      - feed: [ { time: "12:00:05", pair: A, price: 100, quantity: 1 } ]
+      - expect_none
+      - advance: 1m
+      - expect: [ { window_start: "12:00", close: 100 } ]
+      - feed: [ { time: "12:01:06", pair: A, price: 101, quantity: 1 } ]
+      - advance: 2m
+      - expect: [ { window_start: "12:01", close: 101 } ]
+  - name: values by type
+    stage: copy
+    do:
+      - feed:
+          - { time: "12:00:05", pair: 5, ok: true, b: abc, v: "1.5" }
+          - { time: 2000-01-01T00:00:00Z, pair: 6, ok: false }
+          - { time: 946684800000, pair: "4", ok: true, b: null }
+      - crash
+      - restart
+      - expect:
+          - { time: "00:00", pair: 4, b: null, w: null }
+          - { time: "12:00:05", pair: 5, b: abc, w: 3.0, ok: true }
+  - name: several entrances
+    do:
+      - feed:
+          trades: [ { time: "12:00:05", pair: A, price: 100, quantity: 1 } ]
+          more: [ { time: "12:00:05", pair: 5, ok: true, v: 1.5 } ]
+      - expect: [ { w: 3 } ]
+      - advance: 10m
+      - expect: { bars: [ {} ] }
+EOF
+run_cli 0 test types.yaml
+has out '3 passed, 0 failed'
+[ ! -e rows ] || fail 'a test wrote into the files of a sink'
 
 # mistakes in tests are found by lint, with their places
 tests bad.yaml <<'EOF'

@@ -68,6 +68,9 @@ Test(pages, live_while_every_worker_turns) {
     workers[1].turned_us--;
     cr_expect_eq(mri_http_live(&view, &text), 503);
     expect_has(&text, "a worker of stage candles has not turned for 30 s");
+    workers[1].stats.ready = false; /* one that restores may take its time */
+    cr_expect_eq(mri_http_live(&view, &text), 200);
+    workers[1].stats.ready = true;
     workers[1].over = true; /* one that has ended need not turn */
     cr_expect_eq(mri_http_live(&view, &text), 200);
     mri_text_free(&text);
