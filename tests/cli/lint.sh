@@ -3,7 +3,7 @@
 # shellcheck source=tests/cli/support.sh
 source "$(dirname "${BASH_SOURCE[0]}")/support.sh" "$1"
 
-tiny
+tiny tiny.yaml
 run_cli 0 lint tiny.yaml
 same out <<'EOF'
 tiny.yaml: 2 stages, 2 topics, no problems
@@ -20,6 +20,7 @@ has out "did you mean 'bars'?"
 grep -qE '^bad.yaml: [0-9]+ errors' out || fail 'no summary'
 
 # a warning is not an error; several files; the status is that of the first error
+# shellcheck disable=SC2016 # the variable is for millrace
 sed 's/every: 1m/every: "${EVERY}"/' tiny.yaml >variable.yaml
 run_cli 0 lint variable.yaml
 has out 'variable.yaml: '

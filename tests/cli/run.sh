@@ -24,7 +24,7 @@ rows_in() {
 }
 
 # from the beginning to the end; once more, when nothing is left; and anew
-tiny
+tiny tiny.yaml
 run_cli 0 run tiny.yaml --until-end
 [ ! -s out ] || fail 'run writes to the standard output'
 has err 'level=info msg="run starts" pipeline=tiny log="local:'
@@ -78,7 +78,7 @@ run_cli 2 run tiny.yaml --stage bars,
 has err "there is no stage '' in tiny.yaml"
 
 # logs that are none
-for bad in nowhere local: kafka:// kafka://host kafka://host: kafka://a:1, 'kafka://a b:1' kafka://:1 \
+for bad in nowhere local: kafka:// kafka://host kafka://host: 'kafka://a:1,' 'kafka://a b:1' kafka://:1 \
     kafka://a:1x; do
     run_cli 2 run tiny.yaml --log "$bad"
     has err 'error: '
@@ -93,6 +93,7 @@ run_cli 3 run bad.yaml
 has err "bad.yaml:2:1: error[E012]"
 run_cli 3 run missing.yaml
 has err 'error[E001]'
+# shellcheck disable=SC2016 # the variable is for millrace
 sed 's/every: 1m/every: "${EVERY}"/' tiny.yaml >variable.yaml
 run_cli 3 run variable.yaml
 has err 'error[E050]'
@@ -113,7 +114,7 @@ printf '2024-01-01T00:02:03Z,A,not a number,1\n' >>trades.csv
 run_cli 5 run tiny.yaml --until-end --log local:record
 has err "error: stage 'trades': "
 has err 'trades.csv:5'
-tiny
+tiny tiny.yaml
 
 # on a terminal: a line that moves, and no log lines
 if command -v script >/dev/null; then

@@ -36,8 +36,13 @@ metric() { # LINE: /metrics has this line
     grep -qxF -- "$1" answer
 }
 
+# first_minute_of COUNT: so many keys have closed it.
+first_minute_of() {
+    [ "$(cat rows/*.csv | grep -c ,2024-01-01T00:01:00Z,)" = "$1" ]
+}
+
 for signal in TERM INT; do
-    tiny
+    tiny tiny.yaml
     rm -rf .millrace rows
     serve run tiny.yaml
     first=$pid
@@ -75,10 +80,10 @@ sed -e 's/fill: flat/fill: none/' -e 's/^    to: trades/    to: trades\n    comm
     tiny.yaml >quiet.yaml
 rm -rf .millrace rows
 start quiet run quiet.yaml --batch-rows 1
-until_true 'the first minute of all four' bash -c '[ "$(cat rows/*.csv | grep -c ,2024-01-01T00:01:00Z,)" = 4 ]'
+until_true 'the first minute of all four' first_minute_of 4
 kill -TERM "$pid"
 ended 0 "$pid"
-tiny
+tiny tiny.yaml
 
 # the pages
 rm -rf .millrace rows

@@ -1,8 +1,10 @@
+#!/usr/bin/env bash
 # support.sh: sourced by the scripts of this folder. Each is called as: bash NAME.sh MILLRACE, where
 # MILLRACE is the binary. A check that fails says what it wanted and ends the script.
 set -euo pipefail
 
 MILLRACE=$1
+export ROOT # of the repository
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/millrace-cli.XXXXXX")
 DEADLINE_S=60 # of any single wait
@@ -94,7 +96,7 @@ ended() {
     }
 }
 
-# tiny [FILE]: a pipeline of two stages over three trades.
+# tiny FILE: a pipeline of two stages over three trades.
 tiny() {
     cat >trades.csv <<'EOF'
 time,pair,price,quantity
@@ -102,7 +104,7 @@ time,pair,price,quantity
 2024-01-01T00:00:02Z,B,2,1
 2024-01-01T00:02:02Z,A,3,1
 EOF
-    cat >"${1:-tiny.yaml}" <<'EOF'
+    cat >"$1" <<'EOF'
 pipeline: tiny
 topics:
   trades: { key: pair, time: time, partitions: 2 }

@@ -72,7 +72,7 @@ ok     another day
 5 passed, 0 failed
 EOF
 [ ! -s err ] || fail 'a test that passes writes to stderr'
-[ ! -e rows ] && [ ! -e .millrace ] || fail 'a test wrote files'
+if [ -e rows ] || [ -e .millrace ]; then fail 'a test wrote files'; fi
 run_cli 0 test good.yaml --filter whole
 same out <<'EOF'
 ok     the whole pipeline, with restarts and crashes anywhere
