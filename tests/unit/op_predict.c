@@ -353,6 +353,43 @@ Test(op_predict, a_model_that_is_cut_anywhere_is_refused) {
     free(text);
 }
 
+/* Whatever stands in the file, it is refused or evaluated; the sanitizers watch. */
+Test(op_predict, a_model_with_any_bytes_changed_does_no_harm) {
+    static const char bytes[] = "0123456789[]{},:\"-.eE truefalsn\\\x01\xff";
+    size_t size = 0;
+    char *text = slurp(MODELS "/squarederror_stumps.json", &size);
+    uint64_t state = 20240808;
+    uint32_t accepted = 0;
+    for (uint32_t i = 0; i < 1500; i++) {
+        size_t places[3];
+        char before[3];
+        for (uint32_t k = 0; k < 1 + i % 3; k++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            places[k] = (size_t)(state >> 33) % size;
+            before[k] = text[places[k]];
+            text[places[k]] = bytes[(state >> 20) % (sizeof bytes - 1)];
+        }
+        const char *path = model_file(text);
+        char steps[128];
+        rig r;
+        (void)snprintf(steps, sizeof steps, "predict: { id: p, model: \"%s\" }", path);
+        if (rig_try(&r, FEATURES, steps, "time")) {
+            rig_feed(&r, "{\"pair\":\"A\",\"time\":0,\"close\":1,\"sma_7\":2,\"rsi_14\":3,"
+                         "\"macd\":4,\"volume\":5}");
+            rig_end(&r);
+            accepted++;
+        }
+        rig_close(&r);
+        (void)unlink(path);
+        for (uint32_t k = i % 3 + 1; k-- > 0;) {
+            text[places[k]] = before[k];
+        }
+    }
+    cr_assert_gt(accepted, 10);
+    cr_assert_lt(accepted, 1490);
+    free(text);
+}
+
 /* --- JSON ------------------------------------------------------------------------------------ */
 
 static bool check(const char *text) {
