@@ -235,6 +235,14 @@ static mr_status assigned(void *self, const uint32_t *partitions, uint32_t count
     struct mri_worker *worker = self;
     worker->assigned = true;
     for (uint32_t i = 0; i < count; i++) {
+        if (partitions[i] >= worker->input_partitions) {
+            return mr_fail(err, MR_ERR_TOPIC, NULL,
+                           "topic '%s' has got more than its %u partitions while this ran; keys "
+                           "would move away from their state: take the new partitions away, or "
+                           "declare them and begin anew",
+                           worker->input != NULL ? worker->input->name : worker->stage->name,
+                           worker->input_partitions);
+        }
         if (worker->task_count == worker->task_capacity) {
             worker->task_capacity = worker->task_capacity > 0 ? worker->task_capacity * 2 : 8;
             worker->tasks =
