@@ -68,12 +68,12 @@ static const char *nearest_column(const mri_scope *scope, const mr_schema *schem
 }
 
 void mri_column_missing(const mri_scope *scope, const mri_rows *rows, uint32_t code,
-                        const char *label, const char *name, mr_pos at, uint32_t width) {
+                        const char *label, const char *name, mri_spot spot) {
     if (rows->open) return;
     mri_plan_env *env = &scope->p->env;
     if (mri_diags_errors(env->diags) >= MRI_DIAGS_MAX) { /* it will only be counted */
-        mri_diag_add(env->diags, code, MRI_SEV_ERROR, at, width, NULL, "%s: a column is missing",
-                     label);
+        mri_diag_add(env->diags, code, MRI_SEV_ERROR, spot.at, spot.width, NULL,
+                     "%s: a column is missing", label);
         return;
     }
     const mri_stage *where = NULL;
@@ -82,16 +82,16 @@ void mri_column_missing(const mri_scope *scope, const mri_rows *rows, uint32_t c
     const char *hint = NULL;
     if (later != NULL) {
         hint = mri_format(env->arena, "the output '%s' makes it further down, at %s",
-                          later->key->text, mri_plan_where(env, later->key->at, at));
+                          later->key->text, mri_plan_where(env, later->key->at, spot.at));
     } else if (step != NULL) {
         const bool here = where == scope->stage;
         hint = mri_format(env->arena, "step '%s' at %s%s%s%s does not pass it on", step->id,
-                          mri_plan_where(env, step->at, at), here ? "" : " (stage '",
+                          mri_plan_where(env, step->at, spot.at), here ? "" : " (stage '",
                           here ? "" : where->name, here ? "" : "')");
     } else {
         hint = nearest_column(scope, rows->schema, name);
     }
-    mri_diag_add(env->diags, code, MRI_SEV_ERROR, at, width, hint,
+    mri_diag_add(env->diags, code, MRI_SEV_ERROR, spot.at, spot.width, hint,
                  "%s: there is no column '%.64s' here", label, name);
 }
 
@@ -137,7 +137,7 @@ static bool resolve(const struct lookup *l, mr_column_ref *ref, const mri_node *
                             ? l->label
                             : mri_format(env->arena, "%s is '%s' by default", l->label, ref->name);
     if (index < 0) {
-        mri_column_missing(l->scope, l->rows, 40, label, ref->name, at->at, at->width);
+        mri_column_missing(l->scope, l->rows, 40, label, ref->name, (mri_spot){at->at, at->width});
         guess(l, ref);
         return false;
     }

@@ -58,8 +58,8 @@ static void expr_error(const mri_scope *scope, const mri_rows *rows, const char 
     if (err->status == MR_ERR_SCHEMA && size > 0) {
         const char *name = mri_strndup(env->arena, node->text + offset, size);
         if (mr_schema_find(rows->schema, name) < 0) {
-            mri_column_missing(scope, rows, 40, label, name, at,
-                               size == node->size ? node->width : width);
+            const mri_spot spot = {at, size == node->size ? node->width : width};
+            mri_column_missing(scope, rows, 40, label, name, spot);
             return;
         }
     }

@@ -63,6 +63,12 @@ typedef struct mri_planner {
     bool lost_output; /* a stage writes a topic that is not there: it may be any */
 } mri_planner;
 
+/* A place in the file and how much of it to underline. */
+typedef struct mri_spot {
+    mr_pos at;
+    uint32_t width;
+} mri_spot;
+
 /* Where something is being looked up. */
 typedef struct mri_scope {
     mri_planner *p;
@@ -94,9 +100,9 @@ void mri_kafka_read(mri_planner *p, const mri_node *kafka);
 void mri_tests_read(mri_planner *p, const mri_node *tests);
 
 /* The rows of a topic as its readers find them; reports once if nobody says what they are. */
-mri_rows mri_topic_rows(mri_planner *p, uint32_t topic);
+mri_rows mri_topic_rows(mri_planner *p, uint32_t index);
 /* Looks up the key and time of a topic in the rows it gets; problems are reported. */
-void mri_topic_fit(mri_planner *p, uint32_t topic, const mri_rows *rows, const mri_scope *scope);
+void mri_topic_fit(mri_planner *p, uint32_t index, const mri_rows *rows, const mri_scope *scope);
 /* Index of a topic. What is not there is reported and the nearest one taken for what was meant, so
  * that the rest can be checked; -1: there is none near. */
 int32_t mri_topic_find(mri_planner *p, const mri_node *name, bool *guessed);
@@ -120,7 +126,7 @@ bool mri_columns_resolve(const mri_scope *scope, mri_values *values, const mri_r
 bool mri_exprs_compile(const mri_scope *scope, mri_values *values, const mri_rows *rows);
 /* Reports a missing column, unless rows are open: who left it out, or the nearest name. */
 void mri_column_missing(const mri_scope *scope, const mri_rows *rows, uint32_t code,
-                        const char *label, const char *name, mr_pos at, uint32_t width);
+                        const char *label, const char *name, mri_spot spot);
 /* State of all uses side by side, histories and collections; false: a limit, reported. */
 bool mri_step_layout(mri_planner *p, mri_step *step, const mri_node *place);
 

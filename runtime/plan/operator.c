@@ -37,6 +37,17 @@ static const char *role_hint(const mr_operator *op, mri_role role) {
                               : "it is a step, it stands under 'steps:' of a stage";
 }
 
+static uint32_t names_of(mri_role role, const char **names) {
+    uint32_t count = 0;
+    for (const mr_family *const *family = mr_families; *family != NULL; family++) {
+        for (uint32_t i = 0; i < (*family)->count && count < NAMES_MAX; i++) {
+            const mr_operator *op = &(*family)->operators[i];
+            if (plays(op, role)) names[count++] = op->name;
+        }
+    }
+    return count;
+}
+
 static const mr_operator *unknown_operator(mri_planner *p, const mri_node *key, mri_role role) {
     static const char *const roles[] = {"operator", "source", "sink", "operator"};
     static const char *const labels[] = {"the operators are", "the sources are", "the sinks are",
@@ -47,14 +58,7 @@ static const mr_operator *unknown_operator(mri_planner *p, const mri_node *key, 
         return NULL;
     }
     const char *names[NAMES_MAX];
-    uint32_t count = 0;
-    for (const mr_family *const *family = mr_families; *family != NULL; family++) {
-        for (uint32_t i = 0; i < (*family)->count && count < NAMES_MAX; i++) {
-            if (plays(&(*family)->operators[i], role)) {
-                names[count++] = (*family)->operators[i].name;
-            }
-        }
-    }
+    const uint32_t count = names_of(role, names);
     mri_plan_error(&p->env, 20, key, mri_plan_hint(&p->env, key->text, names, count, labels[role]),
                    "there is no %s %s", roles[role], mri_plan_quote(&p->env, key));
     const char *near = mri_plan_nearest(&p->env, key->text, names, count);

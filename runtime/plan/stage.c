@@ -22,7 +22,8 @@ static int32_t source_column(const mri_scope *scope, const mri_rows *rows, const
     if (name == NULL) return -1; /* not a name at all, which is said */
     const char *label = mri_format(scope->p->env.arena, "%s.%s", scope->stage->name, what);
     const int32_t index = mr_schema_find(rows->schema, name);
-    if (index < 0) mri_column_missing(scope, rows, 43, label, name, node->at, node->width);
+    if (index < 0)
+        mri_column_missing(scope, rows, 43, label, name, (mri_spot){node->at, node->width});
     return index;
 }
 
@@ -180,7 +181,8 @@ static void declared_column(mri_planner *p, const mri_scope *scope, const mri_ro
                                    scope->stage->name, node->text, declared->name);
     const int32_t index = mr_schema_find(rows->schema, declared->name);
     if (index < 0) {
-        mri_column_missing(scope, rows, 40, label, declared->name, node->at, node->width);
+        mri_column_missing(scope, rows, 40, label, declared->name,
+                           (mri_spot){node->at, node->width});
         return;
     }
     const mr_column_def *column = &rows->schema->columns[index];

@@ -13,7 +13,7 @@
 enum { WORKERS_MAX = 256, KEYS_MAX = 1000000000, KEYS_DEFAULT = 1000000 };
 
 #define IDLE_DEFAULT (2 * US_S)
-#define IDLE_MAX     (24 * 60 * US_MIN)
+#define IDLE_MAX     (INT64_C(24) * 60 * US_MIN)
 
 static const char *const on_errors[] = {"fail", "skip", NULL};
 static const char *const deliveries[] = {"exactly-once", NULL};

@@ -217,7 +217,8 @@ static int32_t fit_column(const mri_scope *scope, const mri_rows *rows, const ch
                           const char *name, const mri_node *node) {
     if (name == NULL) return -1; /* not a name at all, which is said */
     const int32_t index = mr_schema_find(rows->schema, name);
-    if (index < 0) mri_column_missing(scope, rows, 43, label, name, node->at, node->width);
+    if (index < 0)
+        mri_column_missing(scope, rows, 43, label, name, (mri_spot){node->at, node->width});
     return index;
 }
 
