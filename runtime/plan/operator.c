@@ -66,7 +66,13 @@ static const mr_operator *unknown_operator(mri_planner *p, const mri_node *key, 
 }
 
 /* Two keys where one belongs: mostly options that are not indented under their operator. */
-static void second_key(mri_planner *p, const mri_node *node) {
+static void second_key(mri_planner *p, const mri_node *node, mri_role role) {
+    static const char *const hints[] = {
+        [MRI_AS_STEP] = "start another step with '-'",
+        [MRI_AS_SOURCE] = "a stage has one source",
+        [MRI_AS_SINK] = "write several sinks as a list",
+        [MRI_AS_USE] = "give it an output of its own",
+    };
     const mri_node *first = node->first->key, *second = node->first->next->key;
     const mr_operator *op = mri_operator_find(first->text);
     const bool option = op != NULL && (mri_options_row(op->options, second->text) >= 0 ||
@@ -74,7 +80,7 @@ static void second_key(mri_planner *p, const mri_node *node) {
     const char *hint =
         option
             ? mri_format(p->env.arena, "indent it further to make it an option of '%s'", op->name)
-            : "start another item with '-'";
+            : hints[role];
     mri_plan_error(&p->env, 11, second, hint, "one operator belongs here, %s is a second key",
                    mri_plan_quote(&p->env, second));
 }
@@ -109,7 +115,7 @@ const mr_operator *mri_operator_read(mri_planner *p, const mri_node *node, mri_r
     }
     *value = node->first;
     if (node->count > 1) {
-        second_key(p, node);
+        second_key(p, node, role);
         return NULL;
     }
     const mri_node *key = node->first->key;

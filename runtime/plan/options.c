@@ -131,14 +131,29 @@ static void collect(mri_plan_env *env, const mri_options_table *table, const mri
 
 static void missing_option(mri_plan_env *env, const mri_options_table *table,
                            const mri_values *values, const mr_option *row) {
-    const char *hint = NULL;
-    if (row->example != NULL) {
-        const bool body = (row->flags & MR_BODY) != 0;
-        hint = mri_format(env->arena, "for example '%s: %s'", body ? table->owner : row->name,
-                          row->example);
+    const bool body = (row->flags & MR_BODY) != 0;
+    const char *hint = row->example != NULL
+                           ? mri_format(env->arena, "for example %s: %s",
+                                        body ? table->owner : row->name, row->example)
+                           : NULL;
+    if (body) {
+        mri_plan_error(env, 10, values->place, hint, "%s: its value is missing", table->owner);
+    } else {
+        mri_plan_error(env, 10, values->place, hint, "%s: the %s '%s' is missing", table->owner,
+                       table->noun, row->name);
     }
-    mri_plan_error(env, 10, values->place, hint, "%s: the %s '%s' is missing", table->owner,
-                   table->noun, row->name);
+}
+
+/* `filter: price > 1` wants to be `filter: { where: price > 1 }`. */
+static void not_a_map(mri_plan_env *env, const mri_options_table *table, const mri_node *node) {
+    const mr_option *row = table->rows;
+    while (row != NULL && row->name != NULL && (row->flags & MR_REQUIRED) == 0) {
+        row++;
+    }
+    const bool word = node->kind == MRI_SCALAR && row != NULL && row->name != NULL;
+    const char *hint = word ? mri_format(env->arena, "write { %s: ... }", row->name) : NULL;
+    mri_plan_error(env, 11, node, hint, "%s: a map of %ss is needed here, not %s", table->owner,
+                   table->noun, mri_plan_quote(env, node));
 }
 
 static void read_rows(mri_plan_env *env, const mri_options_table *table, mri_values *values) {
@@ -195,8 +210,7 @@ mri_values *mri_options_read(mri_plan_env *env, const mri_options_table *table,
     } else if (!nothing && node->kind == MRI_MAP_NODE) {
         collect(env, table, node, values);
     } else if (!nothing) {
-        mri_plan_error(env, 11, node, NULL, "%s: a map of %ss is needed here, not %s", table->owner,
-                       table->noun, mri_plan_quote(env, node));
+        not_a_map(env, table, node);
         values->ok = values->usable = false;
         return values;
     }

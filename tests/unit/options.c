@@ -350,8 +350,8 @@ Test(options, a_body_is_all_of_the_value) {
     cr_expect_str_eq(read.said, "1:4 E011 select: the name of a column is needed, not a map");
     read_close(&read);
     read_table(&read, "", &table);
-    cr_expect_str_eq(read.said, "1:1 E010 select: the option 'columns' is missing; for example "
-                                "'select: [ pair ]'");
+    cr_expect_str_eq(read.said, "1:1 E010 select: its value is missing; for example "
+                                "select: [ pair ]");
     read_close(&read);
 }
 
