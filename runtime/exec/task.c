@@ -338,6 +338,7 @@ void mri_task_committed(mri_task *task) {
     task->next_committed = task->next;
     memcpy(task->counters_committed, task->chain.counters,
            counters * sizeof *task->counters_committed);
+    task->rejected_committed = task->chain.rejected;
     mri_sinks_committed(task);
     mri_outputs_committed(task);
     if (task->source != NULL) {
@@ -363,6 +364,7 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
     mri_chain_rewind(worker->chain, &task->chain, task->time.watermark_us);
     memcpy(task->chain.counters, task->counters_committed,
            counters * sizeof *task->counters_committed);
+    task->chain.rejected = task->rejected_committed;
     mri_outputs_rollback(task);
     task->next = task->next_committed;
     task->dirty = task->must_commit || mri_outputs_mark_due(task);

@@ -150,6 +150,7 @@ typedef struct mri_task {
     mri_chain_task chain;
     bool chain_open;
     int64_t *counters_committed;
+    int64_t rejected_committed;
     int64_t next, next_committed;
     mri_task_time time, time_committed;
     mri_task_output *outputs;
@@ -181,8 +182,11 @@ struct mri_worker {
     const char *changelog;
     mri_task **tasks;
     uint32_t task_count, task_capacity;
+    mri_offset *opening; /* assigned, and not yet tasks */
+    uint32_t opening_count;
     bool assigned, progressed;
     bool draining; /* marks do not wait for their turn */
+    bool torn; /* a rollback did not come to its end */
     /* buffers of one batch */
     mr_column *columns;
     uint32_t *slot, *origin;
@@ -197,6 +201,8 @@ struct mri_worker {
     int64_t commit_mean_us;
     mri_offset *offsets;
     mri_worker_stats stats, shared_stats;
+    mri_worker_stats committed; /* counters of rows */
+    mri_worker_stats gone;      /* counters of tasks that have left */
     void *stats_lock;
     int64_t refused_logged;
 };

@@ -107,6 +107,7 @@ void mri_worker_close(mri_worker *worker) {
     if (worker == NULL) return;
     tasks_close(worker);
     free(worker->tasks);
+    free(worker->opening);
     if (worker->member != NULL) worker->log->ops->member_close(worker->member);
     mri_chain_close(worker->chain);
     mri_outputs_close(worker);
@@ -134,24 +135,45 @@ static mr_status seal(struct mri_worker *worker, uint32_t *offsets, mr_error *er
     return MR_OK;
 }
 
+/* What a transaction has counted so far; gauges and commits stand outside of transactions. */
+static void counters_copy(mri_worker_stats *to, const mri_worker_stats *from) {
+    to->rows_in = from->rows_in;
+    to->rows_out = from->rows_out;
+    to->rows_sink = from->rows_sink;
+    to->rejected = from->rejected;
+    to->skipped = from->skipped;
+    to->nulled = from->nulled;
+}
+
+/* Everything stands where the last commit left it, or still has to be brought there. */
 static mr_status rollback(struct mri_worker *worker, mr_error *err) {
+    worker->torn = true;
     worker->stats.aborts++;
     worker->waiting_since_us = MR_TIME_NONE;
     mr_status status = worker->log->ops->abort(worker->member, err);
     for (uint32_t i = 0; status == MR_OK && i < worker->task_count; i++) {
         status = mri_task_rollback(worker->tasks[i], err);
     }
+    counters_copy(&worker->stats, &worker->committed);
+    if (status == MR_OK) worker->torn = false;
     return status;
 }
 
-/* After MR_ERR_ABORTED everything stands where the last commit left it. */
-static mr_status aborted(struct mri_worker *worker, mr_status status, mr_error *err) {
-    if (status != MR_ERR_ABORTED) return status;
+/* True: the caller of the worker will try again. */
+static bool worth_trying(mr_status status) {
+    const mr_action action = mri_status_action(status);
+    return action == MR_REPLAY || action == MR_RETRY;
+}
+
+/* Whatever is tried again begins at the last commit: a step may have seen rows, and a transaction
+ * may hold records, whose input offsets would be passed otherwise. */
+static mr_status undone(struct mri_worker *worker, mr_status status, mr_error *err) {
+    if (!worth_trying(status)) return status;
     mr_error again;
-    const mr_status undone = rollback(worker, &again);
-    if (undone == MR_OK) return MR_ERR_ABORTED;
+    const mr_status back = rollback(worker, &again);
+    if (back == MR_OK || worth_trying(back)) return status;
     if (err != NULL) *err = again;
-    return undone;
+    return back;
 }
 
 static mr_status commit(struct mri_worker *worker, mr_error *err) {
@@ -163,10 +185,11 @@ static mr_status commit(struct mri_worker *worker, mr_error *err) {
     if (status == MR_OK) {
         status = worker->log->ops->commit(worker->member, worker->offsets, offsets, err);
     }
-    if (status != MR_OK) return aborted(worker, status, err);
+    if (status != MR_OK) return undone(worker, status, err);
     for (uint32_t i = 0; i < worker->task_count; i++) {
         if (worker->tasks[i]->dirty) mri_task_committed(worker->tasks[i]);
     }
+    counters_copy(&worker->committed, &worker->stats);
     const int64_t now_us = env->now_us(env->self), took_us = now_us - began_us;
     worker->stats.commits++;
     worker->stats.commit_us_sum += took_us;
@@ -230,10 +253,14 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
 /* --- assignment ----------------------------------------------------------------------------------
  */
 
+/* Tasks are opened by the turn that follows, so that one that cannot be restored now is tried again
+ * without asking the log for another assignment. */
 static mr_status assigned(void *self, const uint32_t *partitions, uint32_t count,
                           const int64_t *offsets, mr_error *err) {
     struct mri_worker *worker = self;
     worker->assigned = true;
+    worker->opening =
+        mri_realloc(worker->opening, worker->opening_count + count + 1u, sizeof *worker->opening);
     for (uint32_t i = 0; i < count; i++) {
         if (partitions[i] >= worker->input_partitions) {
             return mr_fail(err, MR_ERR_TOPIC, NULL,
@@ -243,75 +270,112 @@ static mr_status assigned(void *self, const uint32_t *partitions, uint32_t count
                            worker->input != NULL ? worker->input->name : worker->stage->name,
                            worker->input_partitions);
         }
+        worker->opening[worker->opening_count++] = (mri_offset){
+            .partition = partitions[i], .next = offsets[i] == MRI_OFFSET_NONE ? 0 : offsets[i]};
+    }
+    return MR_OK;
+}
+
+static mr_status tasks_open(struct mri_worker *worker, mr_error *err) {
+    uint32_t opened = 0;
+    mr_status status = MR_OK;
+    while (opened < worker->opening_count) {
         if (worker->task_count == worker->task_capacity) {
             worker->task_capacity = worker->task_capacity > 0 ? worker->task_capacity * 2 : 8;
             worker->tasks =
                 mri_realloc(worker->tasks, worker->task_capacity, sizeof *worker->tasks);
         }
-        const int64_t next = offsets[i] == MRI_OFFSET_NONE ? 0 : offsets[i];
+        const mri_offset *next = &worker->opening[opened];
         mri_task *task = NULL;
-        const mr_status status = mri_task_open(worker, partitions[i], next, &task, err);
-        if (status != MR_OK) return status;
+        status = mri_task_open(worker, next->partition, next->next, &task, err);
+        if (status != MR_OK) break;
         worker->tasks[worker->task_count++] = task;
+        opened++;
     }
-    return MR_OK;
+    worker->opening_count -= opened;
+    memmove(worker->opening, worker->opening + opened,
+            worker->opening_count * sizeof *worker->opening);
+    return status;
 }
 
-static mr_status revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
-                         mr_error *err) {
-    struct mri_worker *worker = self;
-    mr_status status = MR_OK;
-    if (!lost) {
-        status = commit(worker, err);
-    } else {
-        status = worker->log->ops->abort(worker->member, err);
-        worker->waiting_since_us = MR_TIME_NONE;
+static bool is_among(const uint32_t *partitions, uint32_t count, uint32_t partition) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (partitions[i] == partition) return true;
     }
+    return false;
+}
+
+/* What a task has counted outlives it. */
+static void task_leaves(struct mri_worker *worker, mri_task *task) {
+    const int64_t *counters = task->counters_committed;
+    worker->gone.late += mri_chain_counter(worker->chain, counters, "late");
+    worker->gone.filled += mri_chain_counter(worker->chain, counters, "filled");
+    worker->gone.rejected += task->rejected_committed;
+    mri_task_close(task);
+}
+
+static void tasks_leave(struct mri_worker *worker, const uint32_t *partitions, uint32_t count) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < worker->task_count; i++) {
         mri_task *task = worker->tasks[i];
-        bool gone = false;
-        for (uint32_t k = 0; k < count; k++) {
-            gone = gone || partitions[k] == task->partition;
-        }
-        if (gone) {
-            mri_task_close(task);
+        if (is_among(partitions, count, task->partition)) {
+            task_leaves(worker, task);
         } else {
             worker->tasks[kept++] = task;
         }
     }
     worker->task_count = kept;
-    return status == MR_ERR_ABORTED ? MR_OK : status;
+    kept = 0;
+    for (uint32_t i = 0; i < worker->opening_count; i++) {
+        const mri_offset *next = &worker->opening[i];
+        if (!is_among(partitions, count, next->partition)) worker->opening[kept++] = *next;
+    }
+    worker->opening_count = kept;
+}
+
+/* Lost: others have the partitions already, and what the open transaction holds of them must not
+ * become visible; the tasks that stay do their part of it again. */
+static mr_status revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
+                         mr_error *err) {
+    struct mri_worker *worker = self;
+    mr_status status = MR_OK;
+    worker->assigned = false; /* until the log says what is ours now */
+    if (!lost) status = commit(worker, err);
+    tasks_leave(worker, partitions, count);
+    if (lost) status = rollback(worker, err);
+    return worth_trying(status) ? MR_OK : status;
 }
 
 /* --- stats ---------------------------------------------------------------------------------------
  */
 
+/* Counters show what is committed, so that they neither fall nor count twice after an abort. */
 static void stats_publish(struct mri_worker *worker) {
-    mri_worker_stats *stats = &worker->stats;
-    stats->late = stats->filled = stats->keys = stats->state_bytes = 0;
-    stats->watermark_us = MR_TIME_END;
-    stats->tasks = worker->task_count;
-    stats->tasks_ended = 0;
-    stats->ready = worker->assigned;
-    int64_t rejected = 0;
+    mri_worker_stats shown = worker->stats;
+    counters_copy(&shown, &worker->committed);
+    shown.late = worker->gone.late;
+    shown.filled = worker->gone.filled;
+    shown.rejected += worker->gone.rejected;
+    shown.keys = shown.state_bytes = 0;
+    shown.watermark_us = worker->task_count > 0 ? MR_TIME_END : MR_TIME_NONE;
+    shown.tasks = worker->task_count;
+    shown.tasks_ended = 0;
+    shown.ready = worker->assigned && worker->opening_count == 0;
     for (uint32_t i = 0; i < worker->task_count; i++) {
         const mri_task *task = worker->tasks[i];
-        const int64_t *counters = task->chain.counters;
-        stats->late += mri_chain_counter(worker->chain, counters, "late");
-        stats->filled += mri_chain_counter(worker->chain, counters, "filled");
-        stats->keys += task->chain.store.keys.count;
-        stats->state_bytes += mri_store_bytes(&task->chain.store);
-        stats->tasks_ended += mri_task_ended(task);
-        rejected += task->chain.rejected;
-        if (task->time.watermark_us < stats->watermark_us) {
-            stats->watermark_us = task->time.watermark_us;
+        const int64_t *counters = task->counters_committed;
+        shown.late += mri_chain_counter(worker->chain, counters, "late");
+        shown.filled += mri_chain_counter(worker->chain, counters, "filled");
+        shown.rejected += task->rejected_committed;
+        shown.keys += task->chain.store.keys.count;
+        shown.state_bytes += mri_store_bytes(&task->chain.store);
+        shown.tasks_ended += mri_task_ended(task);
+        if (task->time.watermark_us < shown.watermark_us) {
+            shown.watermark_us = task->time.watermark_us;
         }
     }
-    if (worker->task_count == 0) stats->watermark_us = MR_TIME_NONE;
     (void)pthread_mutex_lock(worker->stats_lock);
-    worker->shared_stats = *stats;
-    worker->shared_stats.rejected += rejected;
+    worker->shared_stats = shown;
     (void)pthread_mutex_unlock(worker->stats_lock);
 }
 
@@ -329,7 +393,7 @@ void mri_worker_wake(mri_worker *worker) {
  */
 
 static bool all_ended(const struct mri_worker *worker) {
-    if (!worker->config.until_end || !worker->assigned) return false;
+    if (!worker->config.until_end || !worker->assigned || worker->opening_count > 0) return false;
     for (uint32_t i = 0; i < worker->task_count; i++) {
         if (!mri_task_ended(worker->tasks[i])) return false;
     }
@@ -358,14 +422,17 @@ static int64_t wait_of(const struct mri_worker *worker, int64_t wait_us, bool pr
 
 static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress, mr_error *err) {
     const mri_member_events events = {.self = worker, .assigned = assigned, .revoked = revoked};
-    const bool was_assigned = worker->assigned;
-    mr_status status = worker->log->ops->member_poll(
+    mr_status status = worker->torn ? rollback(worker, err) : MR_OK;
+    if (status != MR_OK) return status;
+    status = worker->log->ops->member_poll(
         worker->member, wait_of(worker, wait_us, worker->progressed), &events, err);
-    if (status != MR_OK) return aborted(worker, status, err);
-    *progress = worker->assigned != was_assigned;
+    if (status != MR_OK) return undone(worker, status, err);
+    *progress = worker->opening_count > 0;
+    status = tasks_open(worker, err);
+    if (status != MR_OK) return status;
     bool read = false;
     status = tasks_turn(worker, &read, err);
-    if (status != MR_OK) return aborted(worker, status, err);
+    if (status != MR_OK) return undone(worker, status, err);
     worker->progressed = read;
     *progress = *progress || read;
     if (!commit_due(worker, !read)) return MR_OK;
@@ -386,8 +453,9 @@ mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, b
 }
 
 mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {
+    mr_status status = worker->torn ? rollback(worker, err) : MR_OK;
     worker->draining = true;
-    const mr_status status = commit(worker, err);
+    if (status == MR_OK) status = commit(worker, err);
     worker->draining = false;
     stats_publish(worker);
     return status;

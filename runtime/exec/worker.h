@@ -31,7 +31,8 @@ typedef struct mri_worker_config {
     const mri_worker_doubles *doubles; /* NULL: none */
 } mri_worker_config;
 
-/* Counters of a worker; monotonic unless said. Copied under a lock of its own. */
+/* Counters of a worker, of what is committed; monotonic unless said. Copied under a lock of its
+ * own. */
 typedef struct mri_worker_stats {
     int64_t rows_in, rows_out, rows_sink;
     int64_t rejected, skipped, nulled; /* malformed; not meant to be rows; non-finite to null */
@@ -52,7 +53,8 @@ mr_status mri_stage_prepare(const mri_worker_config *config, mr_error *err);
 mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_error *err);
 /* One turn: assignment, one batch per ready task, a commit when due. Waits at most wait_us when
  * there is nothing to do. *progress: something was done; *ended: until_end and every task is at its
- * end and committed. After MR_ERR_ABORTED it has rolled back: call again. Other errors: stop. */
+ * end and committed. After a status whose action is to try again (MR_ERR_ABORTED, MR_ERR_BUSY)
+ * it stands where the last commit left it, or gets there first: call again. Others: stop. */
 mr_status mri_worker_turn(mri_worker *, int64_t wait_us, bool *progress, bool *ended,
                           mr_error *err);
 /* Commits what is waiting. */

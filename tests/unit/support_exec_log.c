@@ -1,0 +1,271 @@
+/* support_exec_log.c: a log in front of the one in memory that aborts, is busy, gives records late
+ * and takes partitions away, and that watches whether the engine keeps to the rules of log.h. */
+#include "support_exec.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "support_random.h"
+
+struct fault_log {
+    mri_log base;
+    exec *x;
+};
+
+struct mri_member {
+    struct fault_log *log;
+    mri_member *inner;
+    char *group, *input;
+    bool owned[EXEC_PARTITIONS];
+    uint32_t taken[EXEC_PARTITIONS]; /* to be given back with the next poll */
+    uint32_t taken_count;
+    bool open, stale, must_abort;
+    const mri_member_events *events;
+};
+
+static exec *exec_of(mri_log *log) {
+    return ((struct fault_log *)log)->x;
+}
+
+static bool strikes(exec *x, uint32_t one_in) {
+    if (one_in == 0 || random_below(one_in) != 0) return false;
+    x->faults_done++;
+    return true;
+}
+
+static mr_status busy(exec *x, uint32_t one_in, const char *call, mr_error *err) {
+    if (!strikes(x, one_in)) return MR_OK;
+    return mr_fail(err, MR_ERR_BUSY, NULL, "%s: the test log is busy", call);
+}
+
+/* --- log -----------------------------------------------------------------------------------------
+ */
+
+static mr_status fault_ensure(mri_log *log, const mri_topic_config *config, uint32_t *partitions,
+                              mr_error *err) {
+    mri_log *sim = exec_of(log)->sim;
+    return sim->ops->topic_ensure(sim, config, partitions, err);
+}
+
+static mr_status fault_scan(mri_log *log, const char *topic, uint32_t partition, mri_scan_fn *fn,
+                            void *arg, mr_error *err) {
+    exec *x = exec_of(log);
+    const mr_status status = x->sim->ops->scan(x->sim, topic, partition, fn, arg, err);
+    return status == MR_OK ? busy(x, x->faults.busy, "scan", err)
+                           : status; /* some or all has been told by then */
+}
+
+static mr_status fault_end_offset(mri_log *log, const char *topic, uint32_t partition,
+                                  int64_t *next, mr_error *err) {
+    exec *x = exec_of(log);
+    const mr_status status = busy(x, x->faults.busy, "end_offset", err);
+    return status == MR_OK ? x->sim->ops->end_offset(x->sim, topic, partition, next, err) : status;
+}
+
+static mr_status fault_publish(mri_log *log, const char *topic, uint32_t partition,
+                               const mri_record *records, uint32_t count, mr_error *err) {
+    mri_log *sim = exec_of(log)->sim;
+    return sim->ops->publish(sim, topic, partition, records, count, err);
+}
+
+/* --- members -------------------------------------------------------------------------------------
+ */
+
+static char *copy(const char *text) {
+    const size_t size = strlen(text) + 1;
+    return memcpy(mri_malloc(size), text, size);
+}
+
+static mr_status fault_member_open(mri_log *log, const mri_member_config *config, mri_member **out,
+                                   mr_error *err) {
+    exec *x = exec_of(log);
+    mri_member *member = mri_calloc(1, sizeof *member);
+    member->log = (struct fault_log *)log;
+    member->group = copy(config->group);
+    member->input = copy(config->inputs[0]);
+    const mr_status status = x->sim->ops->member_open(x->sim, config, &member->inner, err);
+    *out = member;
+    return status;
+}
+
+static void fault_member_close(mri_member *member) {
+    mri_log *sim = member->log->x->sim;
+    if (member->inner != NULL) sim->ops->member_close(member->inner);
+    free(member->group);
+    free(member->input);
+    free(member);
+}
+
+static mr_status note_assigned(void *self, const uint32_t *partitions, uint32_t count,
+                               const int64_t *offsets, mr_error *err) {
+    mri_member *member = self;
+    for (uint32_t i = 0; i < count; i++) {
+        member->owned[partitions[i]] = true;
+    }
+    return member->events->assigned(member->events->self, partitions, count, offsets, err);
+}
+
+static mr_status note_revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
+                              mr_error *err) {
+    mri_member *member = self;
+    return member->events->revoked(member->events->self, partitions, count, lost, err);
+}
+
+static mr_status give_back(mri_member *member, const mri_member_events *events, mr_error *err) {
+    mri_log *sim = member->log->x->sim;
+    int64_t offsets[EXEC_PARTITIONS];
+    const uint32_t count = member->taken_count;
+    member->taken_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t partition = member->taken[i];
+        offsets[i] = mri_sim_committed(sim, member->group, member->input, partition);
+        const int64_t next = offsets[i] == MRI_OFFSET_NONE ? 0 : offsets[i];
+        cr_assert_eq(sim->ops->seek(member->inner, 0, partition, next, err), MR_OK);
+        member->owned[partition] = true;
+    }
+    return events->assigned(events->self, member->taken, count, offsets, err);
+}
+
+static mr_status take_away(mri_member *member, const mri_member_events *events, mr_error *err) {
+    const bool all = random_below(2) == 0, lost = random_below(2) == 0;
+    uint32_t gone[EXEC_PARTITIONS], count = 0;
+    for (uint32_t p = 0; p < EXEC_PARTITIONS; p++) {
+        if (member->owned[p] && (all || random_below(2) == 0)) gone[count++] = p;
+    }
+    if (count == 0) return MR_OK;
+    const mr_status status = events->revoked(events->self, gone, count, lost, err);
+    memcpy(member->taken, gone, sizeof gone);
+    member->taken_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        member->owned[gone[i]] = false;
+    }
+    if (member->open) member->stale = true; /* what is open holds outputs of what is gone */
+    return status;
+}
+
+static mr_status fault_member_poll(mri_member *member, int64_t timeout_us,
+                                   const mri_member_events *events, mr_error *err) {
+    exec *x = member->log->x;
+    const mri_member_events own = {
+        .self = member, .assigned = note_assigned, .revoked = note_revoked};
+    member->events = events;
+    if (member->taken_count > 0) return give_back(member, events, err);
+    if (strikes(x, x->faults.revoke)) return take_away(member, events, err);
+    return x->sim->ops->member_poll(member->inner, timeout_us, &own, err);
+}
+
+static mr_status fault_fetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t max,
+                             mri_record *records, uint32_t *count, mr_error *err) {
+    exec *x = member->log->x;
+    cr_assert_not(member->must_abort, "records are fetched in place of an abort");
+    cr_assert(member->owned[partition], "partition %u is not owned", partition);
+    *count = 0;
+    if (strikes(x, x->faults.fetch)) {
+        max = random_below(max + 1);
+        if (max == 0) return MR_OK;
+    }
+    return x->sim->ops->fetch(member->inner, input, partition, max, records, count, err);
+}
+
+static mr_status fault_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
+                            mr_error *err) {
+    return member->log->x->sim->ops->seek(member->inner, input, partition, next, err);
+}
+
+/* A failure of a call inside a transaction, after which only abort() may come. `share` makes it as
+ * much rarer as the call is more frequent than others. */
+static mr_status transaction_fault(mri_member *member, const char *call, uint32_t share,
+                                   mr_error *err) {
+    exec *x = member->log->x;
+    cr_assert_not(member->must_abort, "%s was called in place of abort", call);
+    mr_status status = busy(x, x->faults.busy * share, call, err);
+    if (status == MR_OK && strikes(x, x->faults.abort * share)) {
+        status = mr_fail(err, MR_ERR_ABORTED, NULL, "%s: the test log aborts", call);
+    }
+    member->must_abort = status != MR_OK;
+    return status;
+}
+
+static mr_status fault_begin(mri_member *member, mr_error *err) {
+    mri_log *sim = member->log->x->sim;
+    const mr_status status = transaction_fault(member, "begin", 40, err);
+    if (status != MR_OK) return status;
+    member->open = true;
+    return sim->ops->begin(member->inner, err);
+}
+
+static mr_status fault_send(mri_member *member, const char *topic, uint32_t partition,
+                            const mri_record *record, mr_error *err) {
+    mri_log *sim = member->log->x->sim;
+    const mr_status status = transaction_fault(member, "send", 40, err);
+    if (status != MR_OK) return status;
+    return sim->ops->send(member->inner, topic, partition, record, err);
+}
+
+static mr_status fault_commit(mri_member *member, const mri_offset *offsets, uint32_t count,
+                              mr_error *err) {
+    mri_log *sim = member->log->x->sim;
+    mr_status status = transaction_fault(member, "commit", 1, err);
+    if (status == MR_OK && member->stale) {
+        status = mr_fail(err, MR_ERR_ABORTED, NULL, "commit: the assignment has changed");
+        member->must_abort = true;
+    }
+    if (status != MR_OK) return status;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t partition = offsets[i].partition;
+        const int64_t before = mri_sim_committed(sim, member->group, member->input, partition);
+        cr_assert(member->owned[partition], "partition %u is not owned", partition);
+        cr_assert_geq(offsets[i].next, before, "an offset goes back");
+        for (uint32_t k = 0; k < i; k++) {
+            cr_assert_neq(offsets[k].partition, partition, "two offsets of one partition");
+        }
+    }
+    status = sim->ops->commit(member->inner, offsets, count, err);
+    if (status == MR_OK) member->open = false;
+    return status;
+}
+
+static mr_status fault_abort(mri_member *member, mr_error *err) {
+    member->open = member->stale = member->must_abort = false;
+    return member->log->x->sim->ops->abort(member->inner, err);
+}
+
+static void fault_wake(mri_member *member) {
+    member->log->x->sim->ops->wake(member->inner);
+}
+
+static void fault_close(mri_log *log) {
+    free(log);
+}
+
+static const mri_log_ops fault_ops = {
+    .topic_ensure = fault_ensure,
+    .scan = fault_scan,
+    .end_offset = fault_end_offset,
+    .publish = fault_publish,
+    .member_open = fault_member_open,
+    .close = fault_close,
+    .member_poll = fault_member_poll,
+    .fetch = fault_fetch,
+    .seek = fault_seek,
+    .begin = fault_begin,
+    .send = fault_send,
+    .commit = fault_commit,
+    .abort = fault_abort,
+    .member_close = fault_member_close,
+    .wake = fault_wake,
+};
+
+mri_log *exec_log_open(exec *x) {
+    struct fault_log *log = mri_calloc(1, sizeof *log);
+    log->base = (mri_log){.ops = &fault_ops, .name = "test"};
+    log->x = x;
+    return &log->base;
+}
+
+void exec_log_close(mri_log *log) {
+    log->ops->close(log);
+}
