@@ -129,7 +129,7 @@ mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err) {
     if (source->ctx.ended && worker->config.until_end && task->time.final_us == MR_TIME_NONE) {
         final_us =
             task->time.watermark_us == MR_TIME_NONE ? MR_TIME_NONE + 1 : task->time.watermark_us;
-        task->time.final_us = final_us;
+        mri_task_end(task, final_us);
     }
     if (batch.rows == 0 && final_us == MR_TIME_NONE && before_us == task->time.watermark_us) {
         return MR_OK;

@@ -160,8 +160,7 @@ static mr_status record_mark(mri_task *task, const mri_record *record, int64_t *
         (void)!mr_fail(&why, MR_ERR_RECORD, NULL, "its mark cannot be read");
         return mri_task_refuse(task, &why, place, err);
     }
-    if (!mark.final || task->time.final_us != MR_TIME_NONE) return MR_OK;
-    if (mri_time_all_final(&task->time, final_us)) task->time.final_us = *final_us;
+    if (mark.final && mri_time_all_final(&task->time, final_us)) mri_task_end(task, *final_us);
     return MR_OK;
 }
 
@@ -174,18 +173,25 @@ static mr_status run_end(mri_task *task, int64_t final_us, mr_error *err) {
     return mri_task_run(task, &f.batch, 0, final_us, err);
 }
 
+/* What --until-end has to read at least: all that is there now where nobody marks the end, or where
+ * the end was reached before this run and more has come since. */
+static mr_status target_set(mri_task *task, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    if (!worker->config.until_end || task->target != MRI_OFFSET_NONE) return MR_OK;
+    if (worker->input->marks && task->time.final_us == MR_TIME_NONE) {
+        task->target = 0;
+        return MR_OK;
+    }
+    return worker->log->ops->end_offset(worker->log, worker->input->log_name, task->partition,
+                                        &task->target, err);
+}
+
 /* --until-end on a topic that nobody marks: it ends where it ended when the run began. */
 static mr_status end_by_offset(mri_task *task, bool *progress, mr_error *err) {
-    struct mri_worker *worker = task->worker;
-    if (task->target == MRI_OFFSET_NONE) {
-        const mr_status status = worker->log->ops->end_offset(worker->log, worker->input->log_name,
-                                                              task->partition, &task->target, err);
-        if (status != MR_OK) return status;
-    }
     if (task->next < task->target || task->time.final_us != MR_TIME_NONE) return MR_OK;
     *progress = true;
-    task->time.final_us =
-        task->time.rows_us == MR_TIME_NONE ? MR_TIME_NONE + 1 : task->time.rows_us;
+    const int64_t rows_us = task->time.rows_us;
+    mri_task_end(task, rows_us == MR_TIME_NONE ? MR_TIME_NONE + 1 : rows_us);
     return run_end(task, task->time.final_us, err);
 }
 
@@ -243,9 +249,10 @@ static mr_status records_run(mri_task *task, uint32_t count, mr_error *err) {
 mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
     uint32_t count = 0;
-    mr_status status =
-        worker->log->ops->fetch(worker->member, 0, task->partition, worker->config.batch_rows,
-                                worker->records, &count, err);
+    mr_status status = target_set(task, err);
+    if (status != MR_OK) return status;
+    status = worker->log->ops->fetch(worker->member, 0, task->partition, worker->config.batch_rows,
+                                     worker->records, &count, err);
     if (status != MR_OK) return status;
     if (count > 0) {
         *progress = true;

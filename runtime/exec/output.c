@@ -12,30 +12,40 @@ enum { MARK_EVERY_US = 100000 };
  */
 
 /* Rows of input partition p go to output partition p when the key is the same and so is the way
- * from a key to its partition; then one task alone writes each partition. */
-static bool same_way(const mri_topic *from, const mri_topic *to) {
+ * from a key to its partition; then one task alone writes each partition. Columns may have changed
+ * their names on the way, and others may have taken them. */
+static bool same_way(const mri_stage *stage, const mri_output *output, const mri_topic *from,
+                     const mri_topic *to) {
+    const bool input = output->from.step == MRI_FROM_INPUT;
+    const mri_key *key = input ? &stage->key : &stage->steps[output->from.step].out_key;
+    const mr_schema *schema = input ? stage->in : stage->steps[output->from.step].out;
     if (to->key.count == 0) return true;
-    if (to->key.count != from->key.count || to->partitioner != from->partitioner) return false;
+    if (to->key.count != key->count || to->partitioner != from->partitioner) return false;
     for (uint32_t i = 0; i < to->key.count; i++) {
-        const char *a = from->schema->columns[from->key.column[i]].name;
+        const char *a = schema->columns[key->column[i]].name;
         const char *b = to->schema->columns[to->key.column[i]].name;
         if (strcmp(a, b) != 0) return false;
     }
     return true;
 }
 
-static bool keeps_partition(const struct mri_worker *worker, const mri_topic *to,
+static bool keeps_partition(const struct mri_worker *worker, const mri_output *output,
                             uint32_t partitions) {
-    const mri_topic *from = worker->input;
-    return from != NULL && partitions == worker->input_partitions && same_way(from, to);
+    return worker->input != NULL && partitions == worker->input_partitions &&
+           same_way(worker->stage, output, worker->input, &worker->plan->topics[output->topic]);
 }
 
 bool mri_topic_has_one_writer(const mri_plan *plan, const mri_topic *topic) {
     if (topic->writer < 0) return false;
-    const mri_stage *writer = &plan->stages[topic->writer];
-    if (writer->input < 0) return true;
-    const mri_topic *from = &plan->topics[writer->input];
-    return from->partitions > 0 && from->partitions == topic->partitions && same_way(from, topic);
+    const mri_stage *stage = &plan->stages[topic->writer];
+    if (stage->input < 0) return true;
+    const mri_topic *from = &plan->topics[stage->input];
+    if (from->partitions == 0 || from->partitions != topic->partitions) return false;
+    for (uint32_t i = 0; i < stage->output_count; i++) {
+        const mri_output *output = &stage->outputs[i];
+        if (output->topic == topic->index && !same_way(stage, output, from, topic)) return false;
+    }
+    return true;
 }
 
 mr_status mri_outputs_open(struct mri_worker *worker, mr_error *err) {
@@ -49,7 +59,7 @@ mr_status mri_outputs_open(struct mri_worker *worker, mr_error *err) {
         out->output = &stage->outputs[i];
         out->topic = &worker->plan->topics[out->output->topic];
         out->partitions = found[i];
-        out->own_partition = keeps_partition(worker, out->topic, found[i]);
+        out->own_partition = keeps_partition(worker, out->output, found[i]);
         status =
             mri_topic_rows_open(worker->plan, out->topic, found[i], worker->log, &out->rows, err);
     }
@@ -181,7 +191,7 @@ static mri_mark mark_now(const mri_task *task, const mri_output_plan *plan) {
 }
 
 static bool final_due(const mri_task *task, const mri_task_output *out) {
-    return task->time.final_us != MR_TIME_NONE && !out->final_marked;
+    return task->time.final_us != MR_TIME_NONE && out->ends_marked != task->ends;
 }
 
 bool mri_outputs_mark_due(const mri_task *task) {
@@ -246,7 +256,7 @@ void mri_outputs_committed(mri_task *task) {
         out->any = false;
         if (out->marked_now) out->mark_now_us = worker->env->now_us(worker->env->self);
         out->marked_now = false;
-        out->final_marked = task->time.final_us != MR_TIME_NONE;
+        out->ends_marked = task->ends;
         for (uint32_t p = 0; p < worker->outputs[i].partitions; p++) {
             if (out->marking_us[p] != MR_TIME_NONE) out->marked_us[p] = out->marking_us[p];
             out->marking_us[p] = MR_TIME_NONE;
@@ -258,7 +268,7 @@ void mri_outputs_rollback(mri_task *task) {
     const struct mri_worker *worker = task->worker;
     for (uint32_t i = 0; i < worker->stage->output_count; i++) {
         mri_task_output *out = &task->outputs[i];
-        out->any = false;
+        out->any = out->marked_now = false;
         for (uint32_t p = 0; p < worker->outputs[i].partitions; p++) {
             out->pending[p].used = false;
             out->marking_us[p] = MR_TIME_NONE;

@@ -336,6 +336,7 @@ void mri_task_committed(mri_task *task) {
     mri_store_commit(&task->chain.store);
     mri_time_copy(&task->time_committed, &task->time);
     task->next_committed = task->next;
+    task->ends_committed = task->ends;
     memcpy(task->counters_committed, task->chain.counters,
            counters * sizeof *task->counters_committed);
     task->rejected_committed = task->chain.rejected;
@@ -367,6 +368,7 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
     task->chain.rejected = task->rejected_committed;
     mri_outputs_rollback(task);
     task->next = task->next_committed;
+    task->ends = task->ends_committed;
     task->dirty = task->must_commit || mri_outputs_mark_due(task);
     mr_status status = mri_sinks_rollback(task, err);
     if (status != MR_OK) return status;
@@ -374,6 +376,11 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
     return worker->log->ops->seek(worker->member, 0, task->partition, task->next, err);
 }
 
+void mri_task_end(mri_task *task, int64_t final_us) {
+    task->time.final_us = final_us;
+    task->ends++;
+}
+
 bool mri_task_ended(const mri_task *task) {
-    return task->time.final_us != MR_TIME_NONE && !task->dirty;
+    return task->time.final_us != MR_TIME_NONE && task->next >= task->target && !task->dirty;
 }

@@ -48,7 +48,7 @@ void mri_time_init(mri_task_time *time);
 void mri_time_free(mri_task_time *time);
 void mri_time_copy(mri_task_time *to, const mri_task_time *from);
 void mri_time_row(mri_task_time *time, int64_t time_us, bool marked);
-/* False: the mark does not fit those seen before. */
+/* False: it names more writers than there may be. After the end of the input it begins anew. */
 bool mri_time_mark(mri_task_time *time, const mri_mark *mark);
 /* One task alone writes here: its rows count before its first mark. */
 void mri_time_one_writer(mri_task_time *time);
@@ -111,8 +111,8 @@ typedef struct mri_task_output {
     int64_t *marking_us;     /* in the running transaction; MR_TIME_NONE: none */
     int64_t mark_now_us;     /* when a record that is only a mark was written last */
     bool marked_now;         /* in the running transaction */
-    bool final_marked;
-    bool any; /* something waits */
+    uint32_t ends_marked;    /* mri_task.ends that it has told */
+    bool any;                /* something waits */
 } mri_task_output;
 
 /* --- sources and sinks -------------------------------------------------------------------------
@@ -153,6 +153,7 @@ typedef struct mri_task {
     int64_t rejected_committed;
     int64_t next, next_committed;
     mri_task_time time, time_committed;
+    uint32_t ends, ends_committed; /* how often the input has ended while this runs */
     mri_task_output *outputs;
     mri_task_sink *sinks;
     mri_task_source *source; /* NULL: reads a topic */
@@ -161,7 +162,7 @@ typedef struct mri_task {
     bool layout_changed;
     int64_t record_now_us; /* when the last record or the assignment came */
     int64_t end_checked_us;
-    int64_t target;  /* until_end on a topic without marks: the end at start */
+    int64_t target;  /* until_end: what was there at the start is read to here */
     mri_text *stale; /* keys of the changelog to delete */
     uint32_t stale_count;
 } mri_task;
@@ -186,7 +187,7 @@ struct mri_worker {
     uint32_t opening_count;
     bool assigned, progressed;
     bool draining; /* marks do not wait for their turn */
-    bool torn; /* a rollback did not come to its end */
+    bool torn;     /* a rollback did not come to its end */
     /* buffers of one batch */
     mr_column *columns;
     uint32_t *slot, *origin;
@@ -215,6 +216,8 @@ mr_status mri_task_seal(mri_task *task, mr_error *err);
 void mri_task_committed(mri_task *task);
 mr_status mri_task_rollback(mri_task *task, mr_error *err);
 bool mri_task_ended(const mri_task *task);
+/* The input ends here, at this event time. */
+void mri_task_end(mri_task *task, int64_t final_us);
 
 /* One batch from the input; *progress: something was read or time moved. */
 mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err);

@@ -65,19 +65,25 @@ static void settle(mri_task_time *time) {
     mri_time_raise(time, least);
 }
 
-void mri_time_row(mri_task_time *time, int64_t time_us, bool marked) {
-    if (time_us > time->rows_us) time->rows_us = time_us;
-    if (time->final_us != MR_TIME_NONE) {
-        time->final_us = MR_TIME_NONE; /* it goes on after all */
-        for (uint32_t i = 0; i < time->writers; i++) {
-            time->by_writer[i].final = false;
-        }
+/* The input goes on after its end. Who wrote it says again when it ends, and so does everybody else:
+ * a source tells all partitions, and each stage hands on what it is told. */
+static void reopen(mri_task_time *time) {
+    if (time->final_us == MR_TIME_NONE) return;
+    time->final_us = MR_TIME_NONE;
+    for (uint32_t i = 0; i < time->writers; i++) {
+        time->by_writer[i].final = false;
     }
+}
+
+void mri_time_row(mri_task_time *time, int64_t time_us, bool marked) {
+    reopen(time);
+    if (time_us > time->rows_us) time->rows_us = time_us;
     if (!marked || time->writers == 1) mri_time_raise(time, time->rows_us);
 }
 
 bool mri_time_mark(mri_task_time *time, const mri_mark *mark) {
     if (mark->writers > MRI_WRITERS_MAX) return false;
+    reopen(time);
     if (time->writers != mark->writers) {
         if (time->writers > mark->writers) time->writers = 0;
         writers_resize(time, mark->writers);
