@@ -226,7 +226,10 @@ static void check_timers(mri_store *store, struct model *model) {
         cr_assert_geq(timer.when_us, last);
         last = timer.when_us;
         const mr_string key = mri_keymap_key(&store->keys, timer.slot);
-        const uint32_t index = (uint32_t)strtoul(key.data + 4, NULL, 10) / 7919u;
+        char number[16];
+        (void)snprintf(number, sizeof number, "%.*s", (int)key.size - 4, key.data + 4);
+        const uint32_t index = (uint32_t)strtoul(number, NULL, 10) / 7919u;
+        cr_assert_lt(index, KEYS);
         cr_assert_eq(model->keys[index].timer[timer.id], timer.when_us);
         model->keys[index].timer[timer.id] = MR_TIME_NONE;
     }
