@@ -115,7 +115,7 @@ mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err) {
                       .origin = worker->origin,
                       .origins = worker->origins};
     const int64_t before_us = task->time.watermark_us;
-    const int64_t skipped = source->ctx.skipped;
+    const int64_t skipped = source->ctx.skipped, rejected = worker->stats.rejected;
     mri_arena_reset(worker->strings);
     mri_io_batch(source->owner, worker->strings);
     source->ctx.out = &batch;
@@ -131,7 +131,9 @@ mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err) {
             task->time.watermark_us == MR_TIME_NONE ? MR_TIME_NONE + 1 : task->time.watermark_us;
         mri_task_end(task, final_us);
     }
-    if (batch.rows == 0 && final_us == MR_TIME_NONE && before_us == task->time.watermark_us) {
+    const bool passed = source->ctx.skipped != skipped || worker->stats.rejected != rejected;
+    if (batch.rows == 0 && final_us == MR_TIME_NONE && before_us == task->time.watermark_us &&
+        !passed) {
         return MR_OK;
     }
     *progress = true;

@@ -186,9 +186,12 @@ static mr_status target_set(mri_task *task, mr_error *err) {
                                         &task->target, err);
 }
 
-/* --until-end on a topic that nobody marks: it ends where it ended when the run began. */
+/* --until-end on a topic that nobody marks: it ends where it ended when the run began. That is told
+ * in every run anew, also by a task without new records: who reads its output may have heard from
+ * others, and waits for all. */
 static mr_status end_by_offset(mri_task *task, bool *progress, mr_error *err) {
-    if (task->next < task->target || task->time.final_us != MR_TIME_NONE) return MR_OK;
+    const bool told = task->time.final_us != MR_TIME_NONE && task->ends > 0;
+    if (task->next < task->target || told) return MR_OK;
     *progress = true;
     const int64_t rows_us = task->time.rows_us;
     mri_task_end(task, rows_us == MR_TIME_NONE ? MR_TIME_NONE + 1 : rows_us);

@@ -65,8 +65,9 @@ static void settle(mri_task_time *time) {
     mri_time_raise(time, least);
 }
 
-/* The input goes on after its end. Who wrote it says again when it ends, and so does everybody else:
- * a source tells all partitions, and each stage hands on what it is told. */
+/* The input goes on after its end. All who write it say anew when it ends, also those with nothing
+ * to add: a source tells every partition, a stage hands on what it is told, and one that reads a
+ * topic without marks tells it once per run. */
 static void reopen(mri_task_time *time) {
     if (time->final_us == MR_TIME_NONE) return;
     time->final_us = MR_TIME_NONE;

@@ -285,14 +285,11 @@ static void go_on(uint32_t raw, uint32_t mid) {
         }
         exec_kill(&x);
     }
-    /* A run without anything new is over at once and writes nothing. */
-    size_t before, after;
-    (void)mri_sim_records(x.sim, "mid", 0, &before);
+    /* A run without anything new adds no row. */
     exec_start(&x, "up", (exec_run){.until_end = true});
     exec_start(&x, "down", (exec_run){.until_end = true});
     exec_until_end(&x);
-    (void)mri_sim_records(x.sim, "mid", 0, &after);
-    cr_assert_eq(before, after);
+    cr_assert_eq(lines(exec_by_key(&x, "mid")), 26);
     cr_assert_eq(lines(exec_by_key(&x, "out")), 24);
     exec_close(&x);
 }
