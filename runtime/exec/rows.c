@@ -77,7 +77,7 @@ void mri_rows_value(const mri_topic_rows *rows, const mr_batch *batch, uint32_t 
 }
 
 int64_t mri_floor_ms(int64_t us) {
-    return us >= 0 ? us / 1000 : -((-us + 999) / 1000);
+    return us / 1000 - (us % 1000 < 0);
 }
 
 mr_status mri_topic_rows_write(mri_topic_rows *rows, const mr_batch *batch, uint32_t row,

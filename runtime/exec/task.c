@@ -377,7 +377,7 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
 }
 
 void mri_task_end(mri_task *task, int64_t final_us) {
-    task->time.final_us = final_us;
+    mri_time_end(&task->time, final_us);
     task->ends++;
 }
 

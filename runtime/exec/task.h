@@ -30,7 +30,7 @@ char *mri_name_schemas(mr_arena *arena, const mri_plan *plan);
 
 struct writer_time {
     int64_t time_us;
-    bool final;
+    bool final; /* said since the last end */
 };
 
 /* Everything that decides the watermark of the input; saved with every commit. */
@@ -48,12 +48,14 @@ void mri_time_init(mri_task_time *time);
 void mri_time_free(mri_task_time *time);
 void mri_time_copy(mri_task_time *to, const mri_task_time *from);
 void mri_time_row(mri_task_time *time, int64_t time_us, bool marked);
-/* False: it names more writers than there may be. After the end of the input it begins anew. */
+/* False: it names more writers than there may be. */
 bool mri_time_mark(mri_task_time *time, const mri_mark *mark);
 /* One task alone writes here: its rows count before its first mark. */
 void mri_time_one_writer(mri_task_time *time);
 void mri_time_raise(mri_task_time *time, int64_t watermark_us);
+/* All writers have said that they are at their end, the last of them at *final_us. */
 bool mri_time_all_final(const mri_task_time *time, int64_t *final_us);
+void mri_time_end(mri_task_time *time, int64_t final_us);
 void mri_time_format(const mri_task_time *time, mri_text *out);
 bool mri_time_parse(mri_task_time *time, const void *data, size_t size);
 

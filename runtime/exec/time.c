@@ -65,32 +65,22 @@ static void settle(mri_task_time *time) {
     mri_time_raise(time, least);
 }
 
-/* The input goes on after its end. All who write it say anew when it ends, also those with nothing
- * to add: a source tells every partition, a stage hands on what it is told, and one that reads a
- * topic without marks tells it once per run. */
-static void reopen(mri_task_time *time) {
-    if (time->final_us == MR_TIME_NONE) return;
-    time->final_us = MR_TIME_NONE;
-    for (uint32_t i = 0; i < time->writers; i++) {
-        time->by_writer[i].final = false;
-    }
-}
-
 void mri_time_row(mri_task_time *time, int64_t time_us, bool marked) {
-    reopen(time);
+    time->final_us = MR_TIME_NONE; /* after an end it goes on */
     if (time_us > time->rows_us) time->rows_us = time_us;
     if (!marked || time->writers == 1) mri_time_raise(time, time->rows_us);
 }
 
 bool mri_time_mark(mri_task_time *time, const mri_mark *mark) {
     if (mark->writers > MRI_WRITERS_MAX) return false;
-    reopen(time);
     if (time->writers != mark->writers) {
         if (time->writers > mark->writers) time->writers = 0;
         writers_resize(time, mark->writers);
     }
     struct writer_time *writer = &time->by_writer[mark->writer];
-    if (mark->time_us > writer->time_us) writer->time_us = mark->time_us;
+    const bool later = mark->time_us > writer->time_us;
+    if (later || !mark->final) time->final_us = MR_TIME_NONE;
+    if (later) writer->time_us = mark->time_us;
     writer->final = mark->final;
     settle(time);
     return true;
@@ -105,6 +95,17 @@ bool mri_time_all_final(const mri_task_time *time, int64_t *final_us) {
     }
     *final_us = latest;
     return true;
+}
+
+/* The next end needs a final mark of every writer anew. They all give it when the input goes on,
+ * also those with nothing to add: a source tells every partition, a stage hands on what it is told,
+ * and one that reads a topic without marks tells it once per run. What a writer repeats after a
+ * change of assignment counts for the next end, and starts none. */
+void mri_time_end(mri_task_time *time, int64_t final_us) {
+    time->final_us = final_us;
+    for (uint32_t i = 0; i < time->writers; i++) {
+        time->by_writer[i].final = false;
+    }
 }
 
 void mri_time_format(const mri_task_time *time, mri_text *out) {

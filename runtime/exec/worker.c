@@ -293,8 +293,9 @@ static mr_status tasks_open(struct mri_worker *worker, mr_error *err) {
         opened++;
     }
     worker->opening_count -= opened;
-    memmove(worker->opening, worker->opening + opened,
-            worker->opening_count * sizeof *worker->opening);
+    for (uint32_t i = 0; i < worker->opening_count; i++) {
+        worker->opening[i] = worker->opening[opened + i];
+    }
     return status;
 }
 

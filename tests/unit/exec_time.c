@@ -119,7 +119,7 @@ Test(exec_time, whatever_comes_after_the_end_begins_anew) {
         put(&time, 0, 2, 100, true);
         put(&time, 1, 2, 300, true);
         cr_assert(mri_time_all_final(&time, &final_us));
-        time.final_us = final_us;
+        mri_time_end(&time, final_us);
         put(&time, first, 2, 400, true);
         cr_assert_eq(time.final_us, MR_TIME_NONE);
         cr_assert_not(mri_time_all_final(&time, &final_us), "the other one may have rows yet");
@@ -131,13 +131,33 @@ Test(exec_time, whatever_comes_after_the_end_begins_anew) {
     }
 }
 
+/* A writer that changed hands repeats its end. That is no new one, and loses none either. */
+Test(exec_time, an_end_that_is_repeated_ends_nothing_and_opens_nothing) {
+    mri_task_time time;
+    int64_t final_us = 0;
+    mri_time_init(&time);
+    put(&time, 0, 2, 100, true);
+    put(&time, 0, 2, 100, true);
+    cr_assert_not(mri_time_all_final(&time, &final_us));
+    put(&time, 1, 2, 300, true);
+    cr_assert(mri_time_all_final(&time, &final_us));
+    mri_time_end(&time, final_us);
+    put(&time, 0, 2, 100, true);
+    cr_assert_eq(time.final_us, 300);
+    cr_assert_not(mri_time_all_final(&time, &final_us));
+    mri_time_row(&time, 310, true);
+    put(&time, 1, 2, 310, true);
+    cr_assert(mri_time_all_final(&time, &final_us), "the other one has said it since the end");
+    mri_time_free(&time);
+}
+
 Test(exec_time, a_row_after_the_end_begins_anew) {
     mri_task_time time;
     int64_t final_us = 0;
     mri_time_init(&time);
     put(&time, 0, 1, 100, true);
     cr_assert(mri_time_all_final(&time, &final_us));
-    time.final_us = final_us;
+    mri_time_end(&time, final_us);
     mri_time_row(&time, 120, true);
     cr_assert_eq(time.final_us, MR_TIME_NONE);
     cr_assert_not(mri_time_all_final(&time, &final_us));
@@ -151,10 +171,12 @@ Test(exec_time, a_writer_that_goes_on_is_not_final) {
     mri_time_init(&time);
     put(&time, 0, 1, 100, true);
     cr_assert(mri_time_all_final(&time, &final_us));
-    time.final_us = final_us;
+    mri_time_end(&time, final_us);
     put(&time, 0, 1, 150, false);
     cr_assert_eq(time.final_us, MR_TIME_NONE);
     cr_assert_not(mri_time_all_final(&time, &final_us));
+    put(&time, 0, 1, 150, true);
+    cr_assert(mri_time_all_final(&time, &final_us));
     mri_time_free(&time);
 }
 
