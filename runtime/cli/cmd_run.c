@@ -195,6 +195,8 @@ static void workers_init(mri_run *run, const struct request *r) {
                 .until_end = r->until_end,
                 .fresh = r->fresh,
                 .batch_rows = (uint32_t)r->batch_rows,
+                .input_grows = mri_run_input_grows,
+                .input_arg = w,
             };
             w->stats.watermark_us = MR_TIME_NONE;
             atomic_init(&w->turned_us, run->started_us);

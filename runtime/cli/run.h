@@ -40,6 +40,8 @@ struct mri_run {
 /* Starts all workers, waits until all are over or a signal or failure stops them; never longer than
  * timeout_us after that. The first error ends up in *err. *signalled: a signal came. */
 mr_status mri_run_workers(mri_run *run, int64_t timeout_us, bool *signalled, mr_error *err);
+/* `arg` is a mri_run_worker: a worker of this run that writes its input is not over yet. */
+bool mri_run_input_grows(void *arg);
 /* Fresh counters of one worker. Any thread. */
 void mri_run_stats(mri_run_worker *worker, mri_worker_stats *out);
 

@@ -72,6 +72,18 @@ static bool worker_goes_on(mri_run_worker *w, mr_status status, struct patience 
     return true;
 }
 
+bool mri_run_input_grows(void *arg) {
+    const mri_run_worker *reader = arg;
+    const mri_run *run = reader->run;
+    const int32_t input = reader->config.stage->input;
+    for (uint32_t i = 0; input >= 0 && i < run->worker_count; i++) {
+        const mri_run_worker *w = &run->workers[i];
+        const bool writes = (int32_t)w->config.stage->index == run->plan->topics[input].writer;
+        if (writes && !atomic_load(&w->over)) return true;
+    }
+    return false;
+}
+
 static mr_status worker_open(mri_run_worker *w) {
     struct patience patience = {0};
     for (;;) {

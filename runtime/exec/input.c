@@ -28,7 +28,10 @@ mr_status mri_task_refuse(mri_task *task, const mr_error *why, const char *place
 mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err) {
     const mri_stage *stage = task->worker->stage;
     mri_keymap *keys = &task->chain.store.keys;
-    if (stage->key.count == 0) return mri_keymap_slot(keys, "", 0, &batch->slot[row], err);
+    /* Without state nobody asks for the key, and a stage may see more keys than it could hold. */
+    if (stage->key.count == 0 || !stage->stateful) {
+        return mri_keymap_slot(keys, "", 0, &batch->slot[row], err);
+    }
     const mr_column *first = &batch->columns[stage->key.column[0]];
     if (stage->key.count == 1 && first->type == MR_STRING) {
         if (!first->valid[row]) return mr_fail(err, MR_ERR_RECORD, NULL, "its key is null");

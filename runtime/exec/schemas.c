@@ -17,6 +17,14 @@ struct known {
     mr_error problem;
 };
 
+/* A fingerprint that was looked for in vain. */
+struct missed {
+    uint64_t fingerprint;
+    int64_t looked_us;
+};
+
+enum { MISSED = 16 }; /* remembered; the oldest gives way */
+
 struct mri_schemas {
     mri_log *log;
     const char *topic;
@@ -24,7 +32,8 @@ struct mri_schemas {
     mr_arena *arena;
     struct known *known;
     uint32_t count, capacity;
-    int64_t read_us; /* MR_TIME_NONE: never */
+    struct missed missed[MISSED];
+    uint32_t missed_count;
 };
 
 static void fingerprint_text(uint64_t fingerprint, char *out) {
@@ -44,11 +53,8 @@ static bool fingerprint_parse(const mri_record *record, uint64_t *out) {
 mri_schemas *mri_schemas_open(mri_log *log, const char *topic, const mr_schema *reader) {
     mr_arena *arena = mri_arena_open(64 * 1024);
     mri_schemas *schemas = mri_alloc(arena, sizeof *schemas);
-    *schemas = (mri_schemas){.log = log,
-                             .topic = mri_strdup(arena, topic),
-                             .reader = reader,
-                             .arena = arena,
-                             .read_us = MR_TIME_NONE};
+    *schemas = (mri_schemas){
+        .log = log, .topic = mri_strdup(arena, topic), .reader = reader, .arena = arena};
     return schemas;
 }
 
@@ -89,13 +95,26 @@ static mr_status learn(void *arg, const mri_record *record, mr_error *err) {
     return MR_OK;
 }
 
+/* A writer announces its schema before its first record, so one that is not known is looked for at
+ * once; only one that was just looked for in vain has to wait its second. */
+static bool may_look(mri_schemas *schemas, uint64_t fingerprint, int64_t now_us) {
+    const uint32_t kept = schemas->missed_count < MISSED ? schemas->missed_count : MISSED;
+    for (uint32_t i = 0; i < kept; i++) {
+        struct missed *missed = &schemas->missed[i];
+        if (missed->fingerprint != fingerprint) continue;
+        if (now_us - missed->looked_us < REREAD_US) return false;
+        missed->looked_us = now_us;
+        return true;
+    }
+    schemas->missed[schemas->missed_count++ % MISSED] =
+        (struct missed){.fingerprint = fingerprint, .looked_us = now_us};
+    return true;
+}
+
 mr_status mri_schemas_find(mri_schemas *schemas, uint64_t fingerprint, int64_t now_us,
                            mri_avro_plan **out, mr_error *err) {
     const struct known *known = find(schemas, fingerprint);
-    const bool may_read =
-        schemas->read_us == MR_TIME_NONE || now_us - schemas->read_us >= REREAD_US;
-    if (known == NULL && may_read) {
-        schemas->read_us = now_us;
+    if (known == NULL && may_look(schemas, fingerprint, now_us)) {
         const mr_status status =
             schemas->log->ops->scan(schemas->log, schemas->topic, 0, learn, schemas, err);
         if (status != MR_OK) return status;

@@ -164,6 +164,8 @@ typedef struct mri_task {
     bool layout_changed;
     int64_t record_now_us; /* when the last record or the assignment came */
     int64_t end_checked_us;
+    int64_t end; /* until_end: of the input, once nobody writes it any more */
+    bool end_known;
     int64_t target;  /* until_end: what was there at the start is read to here */
     mri_text *stale; /* keys of the changelog to delete */
     uint32_t stale_count;

@@ -393,12 +393,33 @@ void mri_worker_wake(mri_worker *worker) {
 /* --- turn ----------------------------------------------------------------------------------------
  */
 
-static bool all_ended(const struct mri_worker *worker) {
+static bool tasks_ended(const struct mri_worker *worker) {
     if (!worker->config.until_end || !worker->assigned || worker->opening_count > 0) return false;
     for (uint32_t i = 0; i < worker->task_count; i++) {
         if (!mri_task_ended(worker->tasks[i])) return false;
     }
     return true;
+}
+
+/* A final mark of an earlier run is not the end when more has come behind it: the end is looked up
+ * once nobody in this process writes any more, and everything before it is read first. */
+static mr_status all_ended(struct mri_worker *worker, bool *ended, mr_error *err) {
+    const mri_worker_config *config = &worker->config;
+    *ended = false;
+    if (!tasks_ended(worker)) return MR_OK;
+    if (config->input_grows != NULL && config->input_grows(config->input_arg)) return MR_OK;
+    for (uint32_t i = 0; worker->input != NULL && i < worker->task_count; i++) {
+        mri_task *task = worker->tasks[i];
+        if (!task->end_known) {
+            const mr_status status = worker->log->ops->end_offset(
+                worker->log, worker->input->log_name, task->partition, &task->end, err);
+            if (status != MR_OK) return status;
+            task->end_known = true;
+        }
+        if (task->next < task->end) return MR_OK;
+    }
+    *ended = true;
+    return MR_OK;
 }
 
 static mr_status tasks_turn(struct mri_worker *worker, bool *progress, mr_error *err) {
@@ -418,6 +439,7 @@ static int64_t wait_of(const struct mri_worker *worker, int64_t wait_us, bool pr
     const mri_task *source = worker->task_count > 0 ? worker->tasks[0] : NULL;
     if (source != NULL && source->source != NULL && !source->source->ctx.ended) return 0;
     if (worker->waiting_since_us != MR_TIME_NONE && wait_us > 1000) return 1000;
+    if (tasks_ended(worker) && wait_us > 5000) return 5000; /* a writer's end makes no noise */
     return wait_us;
 }
 
@@ -448,9 +470,8 @@ mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, b
                           mr_error *err) {
     *progress = *ended = false;
     const mr_status status = turn(worker, wait_us, progress, err);
-    *ended = status == MR_OK && all_ended(worker);
     stats_publish(worker);
-    return status;
+    return status == MR_OK ? all_ended(worker, ended, err) : status;
 }
 
 mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {

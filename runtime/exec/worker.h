@@ -26,8 +26,12 @@ typedef struct mri_worker_config {
     const char *instance;     /* never NULL: random when not given by the user */
     bool static_instance;     /* given by the user */
     bool until_end, fresh;
-    uint32_t batch_rows;               /* 1 .. MR_BATCH_ROWS */
-    int64_t undo_bytes_max;            /* 0: 64 MiB */
+    uint32_t batch_rows;    /* 1 .. MR_BATCH_ROWS */
+    int64_t undo_bytes_max; /* 0: 64 MiB */
+    /* until_end: somebody in this process still writes the input, so its end is not the end. NULL:
+     * nobody does. Called on the worker's thread. */
+    bool (*input_grows)(void *arg);
+    void *input_arg;
     const mri_worker_doubles *doubles; /* NULL: none */
 } mri_worker_config;
 

@@ -82,15 +82,15 @@ mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32
             return MR_OK;
         }
     }
+    if (size > MRI_KEY_BYTES_MAX) {
+        return mr_fail(err, MR_ERR_RECORD, NULL, "a key of %zu bytes; at most %d are allowed", size,
+                       MRI_KEY_BYTES_MAX);
+    }
     if (map->count == map->max) {
         return mr_fail(err, MR_ERR_LIMIT, NULL,
                        "more than %u keys in one task; raise keys.max or "
                        "use more partitions",
                        map->max);
-    }
-    if (size > MRI_KEY_BYTES_MAX) {
-        return mr_fail(err, MR_ERR_LIMIT, NULL, "a key of %zu bytes; at most %d are allowed", size,
-                       MRI_KEY_BYTES_MAX);
     }
     *slot = map->count++;
     *entry_at(map, *slot) =

@@ -26,7 +26,7 @@ typedef struct mri_key_entry {
 enum { MRI_KEY_BYTES_MAX = 4096 };
 
 mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err);
-/* Finds or adds. MR_ERR_LIMIT: keys.max reached, or a key longer than MRI_KEY_BYTES_MAX. */
+/* Finds or adds. MR_ERR_LIMIT: keys.max reached. MR_ERR_RECORD: longer than MRI_KEY_BYTES_MAX. */
 mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32_t *slot,
                           mr_error *err);
 mr_string mri_keymap_key(const mri_keymap *map, uint32_t slot);

@@ -286,12 +286,11 @@ uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint3
 
 static void note_undo(mri_store *store, const mri_note *note) {
     const void *image = note + 1;
-    mri_step_state *step = &store->steps[note->step];
+    const mri_step_state *step = &store->steps[note->step];
     switch ((mri_note_kind)note->kind) {
     case NOTE_BLOCK:
         memcpy(block_at(store, note->step, note->slot), image, step->stride);
         touched_at(step)[note->slot] = 0;
-        mri_store_rearm(store, note->step, note->slot);
         break;
     case NOTE_RING: {
         const mri_ring *ring = &step->rings[note->part];
@@ -307,6 +306,15 @@ static void note_undo(mri_store *store, const mri_note *note) {
     }
 }
 
+/* Aborts are rare, so the index of the timers is made anew from the blocks that came back. */
+static void heap_rebuild(mri_store *store, uint32_t step) {
+    mri_step_state *s = &store->steps[step];
+    s->heap_count = 0;
+    for (uint32_t slot = 0; s->layout->timers > 0 && slot < store->keys.count; slot++) {
+        mri_store_rearm(store, step, slot);
+    }
+}
+
 void mri_store_rollback(mri_store *store) {
     while (store->undo_bytes > 0) {
         uint64_t total = 0;
@@ -316,7 +324,7 @@ void mri_store_rollback(mri_store *store) {
     }
     mri_keymap_shrink(&store->keys, store->committed_keys);
     for (uint32_t i = 0; i < store->step_count; i++) {
-        heap_sweep(store, i);
+        heap_rebuild(store, i);
     }
     store->generation++;
 }
