@@ -37,6 +37,18 @@ all_rows
 run_cli 0 run tiny.yaml --until-end
 [ "$(rows_in bars err)" = 0 ] || fail 'a second run read rows again'
 all_rows
+# what has come behind the end of an earlier run is worked off by all stages of the next one
+printf '2024-01-01T00:07:01Z,A,9,1\n2024-01-01T00:08:01Z,B,8,1\n' >>trades.csv
+run_cli 0 run tiny.yaml --until-end
+[ "$(rows_in trades err)" = 2 ] || fail 'the source did not read what was appended'
+[ "$(rows_in bars err)" = 2 ] || fail 'the stage behind it did not read what was appended'
+rows
+has rows.txt 'A,2024-01-01T00:07:00Z,2024-01-01T00:08:00Z,9,9,9,9,1,9,1,false,false,true,0'
+has rows.txt 'B,2024-01-01T00:08:00Z,2024-01-01T00:09:00Z,8,8,8,8,1,8,1,false,true,true,0'
+run_cli 0 run tiny.yaml --until-end
+[ "$(rows_in bars err)" = 0 ] || fail 'a run after that read rows again'
+tiny tiny.yaml
+
 run_cli 0 run tiny.yaml --until-end --fresh --workers 2 --batch-rows 1
 [ "$(rows_in bars err)" = 3 ] || fail 'a fresh run did not begin anew'
 has err 'workers=3'
