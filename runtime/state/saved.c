@@ -41,12 +41,15 @@ static void fields_write(const mr_field *fields, const char *from, mri_text *out
     }
 }
 
-static void fields_read(const mr_field *fields, const char *bytes, char *to) {
+/* False: a bool is neither. */
+static bool fields_read(const mr_field *fields, const char *bytes, char *to) {
     for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
         const size_t size = f->type == MR_BOOL ? 1 : 8;
+        if (f->type == MR_BOOL && (uint8_t)*bytes > 1) return false;
         memcpy(to + f->offset, bytes, size);
         bytes += size;
     }
+    return true;
 }
 
 /* --- a reader that cannot run over ---------------------------------------------------------------
@@ -253,14 +256,23 @@ static mr_status unreadable(mr_error *err, const char *what, const char *id) {
                    id, what);
 }
 
-static mr_status use_restore(char *to, const mri_layout_use *use, uint16_t version,
-                             const char *bytes, size_t size, mr_error *err) {
+struct saved_use {
+    uint32_t name;
+    uint16_t version;
+    size_t size;
+    const char *bytes;
+};
+
+static mr_status use_restore(char *to, const mri_layout_use *use, const struct saved_use *saved,
+                             const char *step, mr_error *err) {
+    const char *bytes = saved->bytes;
+    const uint16_t version = saved->version;
     if (version == use->op->state_version) {
-        if (size != mri_saved_fields_bytes(use->op->fields)) {
-            return unreadable(err, "a struct of another size", use->name);
+        if (saved->size != mri_saved_fields_bytes(use->op->fields)) {
+            return unreadable(err, "a struct of another size", step);
         }
-        fields_read(use->op->fields, bytes, to);
-        return MR_OK;
+        if (fields_read(use->op->fields, bytes, to)) return MR_OK;
+        return unreadable(err, "a bool that is neither", step);
     }
     if (use->op->migrate == NULL) {
         return mr_fail(err, MR_ERR_STATE, NULL,
@@ -276,16 +288,16 @@ static mr_status block_uses(mri_store *store, uint32_t step, uint32_t slot, stru
     const mri_step_state *s = &store->steps[step];
     char *structs = mri_store_state(store, step) + (size_t)slot * s->stride;
     while (r->left > 0) {
-        const uint32_t name = (uint32_t)read_number(r, 4);
-        const uint16_t version = (uint16_t)read_number(r, 2);
-        const size_t size = read_number(r, 2);
-        const char *bytes = read_bytes(r, size);
-        if (bytes == NULL) return unreadable(err, "it ends early", s->layout->id);
+        struct saved_use saved = {.name = (uint32_t)read_number(r, 4)};
+        saved.version = (uint16_t)read_number(r, 2);
+        saved.size = read_number(r, 2);
+        saved.bytes = read_bytes(r, saved.size);
+        if (r->broken) return unreadable(err, "it ends early", s->layout->id);
         for (uint32_t i = 0; i < s->layout->use_count; i++) {
             const mri_layout_use *use = &s->layout->uses[i];
-            if (use->op->fields == NULL || name_hash(use->name) != name) continue;
+            if (use->op->fields == NULL || name_hash(use->name) != saved.name) continue;
             const mr_status status =
-                use_restore(structs + use->offset, use, version, bytes, size, err);
+                use_restore(structs + use->offset, use, &saved, s->layout->id, err);
             if (status != MR_OK) return status;
         }
     }
@@ -344,8 +356,8 @@ static mr_status item_restore(mri_store *store, uint32_t step, uint32_t coll, ui
                        layout->id, (long long)layout->collections[coll].max,
                        layout->collections[coll].name);
     }
-    fields_read(fields, r->at, item);
-    return MR_OK;
+    if (fields_read(fields, r->at, item)) return MR_OK;
+    return unreadable(err, "a bool that is neither", layout->id);
 }
 
 /* Index of the history or collection a record names, or -1: it belongs to nothing any more. */
