@@ -1,6 +1,7 @@
 /* chain.c: running flows through steps. The services behind mr_ctx are in services.c. */
 #include "exec/chain_private.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -250,6 +251,7 @@ static mr_status uses_process(mri_chain *chain, struct run *run, uint32_t row, u
         if (status != MR_OK) return status;
         if (run->failed_reason != NULL) return rejected(chain, run);
         if (step->timers > 0) *end = ctx->end;
+        assert(*end > row); /* an operator that sets timers has to keep ctx->row current */
     }
     return MR_OK;
 }

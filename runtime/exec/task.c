@@ -168,9 +168,14 @@ static mr_status restore_record(void *arg, const mri_record *record, mr_error *e
     if (record->key == NULL || record->key_size < 2) return MR_OK;
     if (((const char *)record->key)[0] == 't') return restore_own(task, record, err);
     bool stale = false;
+    mr_error why = {0};
     const mr_status status = mri_saved_restore(&task->chain.store, record->key, record->key_size,
-                                               record->value, record->value_size, &stale, err);
-    if (status != MR_OK) return mr_fail_in(err, "%s", task->where);
+                                               record->value, record->value_size, &stale, &why);
+    /* The layout, which comes later, may tell why it cannot be read. */
+    if (status != MR_OK && task->unreadable.status == MR_OK) {
+        (void)mr_fail_in(&why, "%s", task->where);
+        task->unreadable = why;
+    }
     if (stale && record->value != NULL && task->stale_count < STALE_MAX) {
         task->stale = mri_realloc(task->stale, task->stale_count + 1, sizeof *task->stale);
         mri_text *key = &task->stale[task->stale_count++];
@@ -186,6 +191,10 @@ static mr_status restore(mri_task *task, mr_error *err) {
     const mr_status status = worker->log->ops->scan(worker->log, worker->changelog, task->partition,
                                                     restore_record, task, err);
     if (status != MR_OK) return status;
+    if (task->unreadable.status != MR_OK) {
+        if (err != NULL) *err = task->unreadable;
+        return task->unreadable.status;
+    }
     mri_saved_restored(&task->chain.store);
     if (worker->input != NULL && worker->input->marks &&
         mri_topic_has_one_writer(worker->plan, worker->input)) {

@@ -169,6 +169,7 @@ typedef struct mri_task {
     int64_t target;  /* until_end: what was there at the start is read to here */
     mri_text *stale; /* keys of the changelog to delete */
     uint32_t stale_count;
+    mr_error unreadable; /* the first record of the changelog that cannot be read */
 } mri_task;
 
 struct mri_worker {

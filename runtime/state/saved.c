@@ -146,7 +146,7 @@ static void block_value(const mri_store *store, uint32_t step, uint32_t slot, mr
     add_number(out, layout->history_count, 2);
     for (uint32_t i = 0; i < layout->history_count; i++) {
         add_number(out, name_hash(layout->histories[i].name), 4);
-        add_number(out, mri_store_history_seq(store, step, slot)[i], 4);
+        add_number(out, mri_store_history_seq(store, step, slot)[i], 8);
     }
     const char *structs = mri_store_state(store, step) + (size_t)slot * s->stride;
     for (uint32_t i = 0; i < layout->use_count; i++) {
@@ -160,17 +160,17 @@ static void block_value(const mri_store *store, uint32_t step, uint32_t slot, mr
 }
 
 static mr_status segment_put(struct seal *seal, uint32_t step, uint32_t history, uint32_t slot,
-                             uint32_t segment, uint32_t end) {
+                             uint64_t segment, uint64_t end) {
     const mri_ring *ring = &seal->store->steps[step].rings[history];
     const double *items =
         (const double *)(const void *)ring->items.data + (size_t)slot * ring->capacity;
-    const uint32_t first = segment * SEGMENT;
-    const uint32_t count = end - first < SEGMENT ? end - first : SEGMENT;
+    const uint64_t first = segment * SEGMENT;
+    const uint64_t count = end - first < SEGMENT ? end - first : SEGMENT;
     key_begin(seal, 'h', step, seal->store->steps[step].layout->histories[history].name);
     add_big(&seal->key, segment % segments_of(ring->bars), 4);
     mri_text_clear(&seal->value);
-    add_number(&seal->value, first, 4);
-    for (uint32_t i = 0; i < count; i++) {
+    add_number(&seal->value, first, 8);
+    for (uint64_t i = 0; i < count; i++) {
         mri_text_add(&seal->value, &items[(first + i) & (ring->capacity - 1)], sizeof(double));
     }
     return key_put(seal, slot, false);
@@ -179,15 +179,15 @@ static mr_status segment_put(struct seal *seal, uint32_t step, uint32_t history,
 /* The positions before the transaction stand in the image, those after it in the block. */
 static mr_status histories_put(struct seal *seal, const mri_note *note) {
     const mri_layout *layout = seal->store->steps[note->step].layout;
-    const uint32_t *now = mri_store_history_seq(seal->store, note->step, note->slot);
+    const uint64_t *now = mri_store_history_seq(seal->store, note->step, note->slot);
     const char *before = (const char *)(note + 1) + layout->timers * sizeof(int64_t);
     for (uint32_t i = 0; i < layout->history_count; i++) {
-        uint32_t old = 0;
+        uint64_t old = 0;
         memcpy(&old, before + i * sizeof old, sizeof old);
         if (now[i] == old) continue;
         const uint32_t kept = segments_of(layout->histories[i].bars);
-        const uint32_t last = (now[i] - 1) / SEGMENT;
-        uint32_t segment = old / SEGMENT;
+        const uint64_t last = (now[i] - 1) / SEGMENT;
+        uint64_t segment = old / SEGMENT;
         if (last - segment >= kept) segment = last - kept + 1;
         for (; segment <= last; segment++) {
             const mr_status status = segment_put(seal, note->step, i, note->slot, segment, now[i]);
@@ -315,7 +315,8 @@ static mr_status block_restore(mri_store *store, uint32_t step, uint32_t slot, s
     }
     const uint64_t histories = read_number(r, 2);
     for (uint64_t i = 0; i < histories && !r->broken; i++) {
-        const uint32_t name = (uint32_t)read_number(r, 4), seq = (uint32_t)read_number(r, 4);
+        const uint32_t name = (uint32_t)read_number(r, 4);
+        const uint64_t seq = read_number(r, 8);
         for (uint32_t k = 0; k < layout->history_count; k++) {
             if (name_hash(layout->histories[k].name) == name) {
                 mri_store_history_seq(store, step, slot)[k] = seq;
@@ -330,7 +331,7 @@ static mr_status segment_restore(mri_store *store, uint32_t step, uint32_t histo
                                  struct reader *r, mr_error *err) {
     const mri_ring *ring = &store->steps[step].rings[history];
     double *items = (double *)(void *)ring->items.data + (size_t)slot * ring->capacity;
-    const uint32_t first = (uint32_t)read_number(r, 4);
+    const uint64_t first = read_number(r, 8);
     if (r->broken || r->left % sizeof(double) != 0 || r->left / sizeof(double) > SEGMENT) {
         return unreadable(err, "a segment of odd size", store->steps[step].layout->id);
     }
@@ -415,4 +416,5 @@ void mri_saved_restored(mri_store *store) {
     }
     store->restoring = false;
     mri_store_commit(store);
+    mri_store_undo_shrink(store);
 }

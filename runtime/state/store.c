@@ -22,7 +22,7 @@ static mr_status step_open(mri_step_state *step, const mri_layout *layout, uint3
                            mr_error *err) {
     step->layout = layout;
     step->header = align16(layout->timers * (uint32_t)sizeof(int64_t) +
-                           layout->history_count * (uint32_t)sizeof(uint32_t));
+                           layout->history_count * (uint32_t)sizeof(uint64_t));
     step->stride = align16(step->header + layout->state_bytes);
     mr_status status = mri_region_open(&step->blocks, keys_max, step->stride, err);
     if (status == MR_OK) {
@@ -136,9 +136,9 @@ int64_t *mri_store_timers(const mri_store *store, uint32_t step, uint32_t slot) 
     return (int64_t *)(void *)block_at(store, step, slot);
 }
 
-uint32_t *mri_store_history_seq(const mri_store *store, uint32_t step, uint32_t slot) {
+uint64_t *mri_store_history_seq(const mri_store *store, uint32_t step, uint32_t slot) {
     const size_t timers = store->steps[step].layout->timers * sizeof(int64_t);
-    return (uint32_t *)(void *)(block_at(store, step, slot) + timers);
+    return (uint64_t *)(void *)(block_at(store, step, slot) + timers);
 }
 
 void mri_store_touch(mri_store *store, uint32_t step, uint32_t slot) {
@@ -270,8 +270,8 @@ uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint3
                         double value) {
     mri_ring *ring = &store->steps[step].rings[history];
     mri_store_touch(store, step, slot);
-    uint32_t *seq = mri_store_history_seq(store, step, slot) + history;
-    const uint32_t position = (*seq)++;
+    uint64_t *seq = mri_store_history_seq(store, step, slot) + history;
+    const uint32_t position = (uint32_t)(*seq)++; /* the ring needs the low bits only */
     double *item = (double *)(void *)ring->items.data + (size_t)slot * ring->capacity +
                    (position & (ring->capacity - 1));
     double *image = mri_note_add(store, NOTE_RING, step, history, slot,
@@ -333,6 +333,13 @@ void mri_store_commit(mri_store *store) {
     store->undo_bytes = 0;
     store->committed_keys = store->keys.count;
     store->generation++;
+}
+
+void mri_store_undo_shrink(mri_store *store) {
+    if (store->undo_bytes > 0) return;
+    free(store->undo);
+    store->undo = NULL;
+    store->undo_capacity = 0;
 }
 
 bool mri_store_dirty(const mri_store *store) {

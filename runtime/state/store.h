@@ -120,6 +120,8 @@ uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint3
 void mri_store_rollback(mri_store *store);
 /* They stay. */
 void mri_store_commit(mri_store *store);
+/* Gives back what the notes of a restore have taken. */
+void mri_store_undo_shrink(mri_store *store);
 bool mri_store_dirty(const mri_store *store);
 int64_t mri_store_bytes(const mri_store *store); /* estimate of memory in use */
 
@@ -143,7 +145,7 @@ typedef struct mri_note {
 
 /* Visits notes oldest first; *at starts at 0. NULL: no more. The image stands behind the note. */
 const mri_note *mri_store_note(const mri_store *store, size_t *at);
-uint32_t *mri_store_history_seq(const mri_store *store, uint32_t step, uint32_t slot);
+uint64_t *mri_store_history_seq(const mri_store *store, uint32_t step, uint32_t slot);
 int64_t *mri_store_timers(const mri_store *store, uint32_t step, uint32_t slot);
 /* Puts the slot's timers into the heap again: after a restore. */
 void mri_store_rearm(mri_store *store, uint32_t step, uint32_t slot);

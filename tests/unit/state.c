@@ -112,7 +112,7 @@ static void check_key(mri_store *store, uint32_t key, const struct model_key *m)
     }
     cr_assert_eq(mri_store_map_count(store, 0, 0, slot), count);
     const mri_ring *ring = &store->steps[0].rings[0];
-    const uint32_t seq = mri_store_history_seq(store, 0, slot)[0];
+    const uint64_t seq = mri_store_history_seq(store, 0, slot)[0];
     cr_assert_eq(seq, m->pushed);
     for (uint32_t back = 0; back < BARS && back < m->pushed; back++) {
         const double *items =
@@ -360,4 +360,34 @@ Test(state, damaged_records_are_refused_and_never_crash) {
             mri_store_close(&store);
         }
     }
+}
+
+Test(state, histories_go_on_beyond_what_32_bits_count) {
+    enum { AROUND = 200 };
+    mri_store store;
+    uint32_t slot = 0;
+    cr_assert_eq(mri_store_open(&store, layouts, 1, 10, NULL), MR_OK);
+    slot = key_slot(&store, 1);
+    mri_store_touch(&store, 0, slot);
+    *mri_store_history_seq(&store, 0, slot) = (UINT64_C(1) << 32) - AROUND;
+    mri_store_commit(&store);
+    for (uint32_t i = 0; i < 2 * AROUND; i++) {
+        (void)mri_store_push(&store, 0, 0, slot, i);
+        if (i % 7 != 0) continue;
+        cr_assert_eq(mri_saved_seal(&store, keep, NULL, NULL), MR_OK);
+        mri_store_commit(&store);
+    }
+    cr_assert_eq(mri_saved_seal(&store, keep, NULL, NULL), MR_OK);
+    mri_store_close(&store);
+    restore(&store);
+    slot = key_slot(&store, 1);
+    const uint64_t seq = *mri_store_history_seq(&store, 0, slot);
+    cr_assert_eq(seq, (UINT64_C(1) << 32) + AROUND);
+    const mri_ring *ring = &store.steps[0].rings[0];
+    const double *items =
+        (const double *)(const void *)ring->items.data + (size_t)slot * ring->capacity;
+    for (uint32_t back = 0; back < BARS; back++) {
+        cr_assert_eq(items[(seq - 1 - back) & (ring->capacity - 1)], 2 * AROUND - 1 - back);
+    }
+    mri_store_close(&store);
 }
