@@ -18,29 +18,46 @@ struct mri_topic_rows {
     mri_text key, value; /* of the record that write() lends */
 };
 
-mr_status mri_topic_rows_open(const mri_plan *plan, const mri_topic *topic, uint32_t partitions,
-                              mri_log *log, mri_topic_rows **out, mr_error *err) {
+/* Only who writes announces a schema. */
+static mr_status avro_open(mri_topic_rows *rows, const mri_plan *plan, mri_log *log, bool writes,
+                           mr_error *err) {
+    uint64_t fingerprint = 0;
+    rows->schemas = mri_schemas_open(log, mri_name_schemas(rows->arena, plan), rows->topic->schema);
+    if (!writes) return MR_OK;
+    const mr_status status = mri_schemas_announce(log, plan, rows->topic, rows->topic->schema,
+                                                  rows->arena, &fingerprint, err);
+    if (status != MR_OK) return status;
+    return mri_avro_encoder_open(rows->arena, rows->topic->schema, fingerprint, &rows->avro, err);
+}
+
+static mr_status rows_open(const mri_plan *plan, const mri_topic *topic, uint32_t partitions,
+                           mri_log *log, bool writes, mri_topic_rows **out, mr_error *err) {
     mr_arena *arena = mri_arena_open(64 * 1024);
     mri_topic_rows *rows = mri_alloc(arena, sizeof *rows);
     *rows = (mri_topic_rows){
         .topic = topic, .partitions = partitions, .arena = arena, .env = mri_env_real()};
-    mr_status status = MR_OK;
-    if (topic->format == MRI_AVRO) {
-        uint64_t fingerprint = 0;
-        rows->schemas = mri_schemas_open(log, mri_name_schemas(arena, plan), topic->schema);
-        status = mri_schemas_announce(log, plan, topic, topic->schema, arena, &fingerprint, err);
-        if (status == MR_OK) {
-            status = mri_avro_encoder_open(arena, topic->schema, fingerprint, &rows->avro, err);
-        }
-    } else {
-        status = mri_json_decoder_open(arena, topic->schema, &rows->json, err);
-    }
+    const mr_status status = topic->format == MRI_AVRO
+                                 ? avro_open(rows, plan, log, writes, err)
+                                 : mri_json_decoder_open(arena, topic->schema, &rows->json, err);
     if (status != MR_OK) {
         mri_topic_rows_close(rows);
         return status;
     }
     *out = rows;
     return MR_OK;
+}
+
+mr_status mri_topic_rows_open(const mri_plan *plan, const mri_topic *topic, uint32_t partitions,
+                              mri_log *log, mri_topic_rows **out, mr_error *err) {
+    return rows_open(plan, topic, partitions, log, true, out, err);
+}
+
+mr_status mri_rows_reader_open(const mri_plan *plan, const mri_topic *topic, uint32_t partitions,
+                               mri_log *log, const mri_env *env, mri_topic_rows **out,
+                               mr_error *err) {
+    const mr_status status = rows_open(plan, topic, partitions, log, false, out, err);
+    if (status == MR_OK) (*out)->env = env;
+    return status;
 }
 
 void mri_topic_rows_close(mri_topic_rows *rows) {

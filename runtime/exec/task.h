@@ -78,6 +78,10 @@ mr_status mri_schemas_announce(mri_log *log, const mri_plan *plan, const mri_top
 /* --- rows of a topic, beside mri_topic_rows_*() -------------------------------------------------
  */
 
+/* As mri_topic_rows_open(), for reading alone: nothing is announced, and `env` says how time goes. */
+mr_status mri_rows_reader_open(const mri_plan *plan, const mri_topic *topic, uint32_t partitions,
+                               mri_log *log, const mri_env *env, mri_topic_rows **out,
+                               mr_error *err);
 /* Key text and partition of a row; without key columns *partition stays as it is. */
 mr_status mri_rows_partition(const mri_topic_rows *rows, const mr_batch *batch, uint32_t row,
                              mri_text *key, uint32_t *partition, mr_error *err);

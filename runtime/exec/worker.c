@@ -62,8 +62,8 @@ static mr_status worker_open(struct mri_worker *worker, mr_error *err) {
     mr_status status = mri_chain_open(stage, &worker->chain, err);
     if (status == MR_OK) status = mri_outputs_open(worker, err);
     if (status == MR_OK && worker->input != NULL) {
-        status = mri_topic_rows_open(worker->plan, worker->input, worker->input_partitions,
-                                     worker->log, &worker->input_rows, err);
+        status = mri_rows_reader_open(worker->plan, worker->input, worker->input_partitions,
+                                      worker->log, worker->env, &worker->input_rows, err);
     }
     if (status != MR_OK) return status;
     worker->offsets =
