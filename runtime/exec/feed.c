@@ -94,7 +94,7 @@ static mr_status rows_settle(mri_task *task, mr_batch *batch, mr_error *err) {
         }
         if (status != MR_OK) {
             if (err != NULL) *err = why;
-            return status;
+            return mr_fail_in(err, "%s", task->where);
         }
         worker->watermark[to] = task->time.watermark_us;
         mri_time_row(&task->time, batch->time_us[to], false);

@@ -6,6 +6,8 @@
 #include "base/hash.h"
 #include "exec/task.h"
 
+enum { KEY_JOINT = 0x1f };
+
 /* --- slots and runs, also for sources ------------------------------------------------------------
  */
 
@@ -41,12 +43,18 @@ mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_erro
             batch->slot[row] = batch->slot[row - 1];
             return MR_OK;
         }
+        if (text->size > 0 && memchr(text->data, KEY_JOINT, text->size) != NULL) {
+            return mr_fail(err, MR_ERR_RECORD, NULL,
+                           "its key holds the character 0x1F, which joins the columns of a key");
+        }
         return mri_keymap_slot(keys, text->data, text->size, &batch->slot[row], err);
     }
     mri_text *text = &task->worker->key;
     mri_text_clear(text);
     if (!mri_key_text(batch, stage->in, &stage->key, row, text)) {
-        return mr_fail(err, MR_ERR_RECORD, NULL, "a column of its key is null");
+        return mr_fail(err, MR_ERR_RECORD, NULL,
+                       "a column of its key is null or holds the character 0x1F, which joins the "
+                       "columns of a key");
     }
     return mri_keymap_slot(keys, text->data, text->size, &batch->slot[row], err);
 }
@@ -136,7 +144,7 @@ static mr_status record_row(mri_task *task, const mri_record *record, struct fil
     }
     if (status != MR_OK) {
         if (err != NULL) *err = why;
-        return status;
+        return mr_fail_in(err, "%s", task->where);
     }
     status = check_partition(task, f, row, err);
     if (status != MR_OK) return status;

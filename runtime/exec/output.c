@@ -1,4 +1,5 @@
 /* output.c: rows of an edge to records of a topic, with marks on the last of each commit. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,14 +132,31 @@ static mr_status send_pending(mri_task *task, const mri_output_plan *plan, uint3
     return send(task, plan, partition, &record, err);
 }
 
+/* A row without a key belongs to no partition. */
+static mr_status row_refuse(mri_task *task, const mri_flow *flow, uint32_t row, const mr_error *why,
+                            mr_error *err) {
+    char place[MRI_NAME_BYTES + 48];
+    const uint32_t origin = flow->batch.origin[row];
+    if (origin < flow->origin_count) {
+        (void)snprintf(place, sizeof place, "%s, %s %lld", task->where,
+                       task->source != NULL ? "row" : "offset",
+                       (long long)flow->batch.origins[origin].offset);
+    } else {
+        (void)snprintf(place, sizeof place, "%s", task->where);
+    }
+    return mri_task_refuse(task, why, place, err);
+}
+
 static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, uint32_t row,
                          mr_error *err) {
     struct mri_worker *worker = task->worker;
     const mri_output_plan *plan = &worker->outputs[index];
     uint32_t partition = task->partition % plan->partitions;
     mri_text *key = &worker->key;
-    mr_status status = mri_rows_partition(plan->rows, &flow->batch, row, key, &partition, err);
-    if (status != MR_OK) return mr_fail_in(err, "%s", task->where);
+    mr_error why;
+    mr_status status = mri_rows_partition(plan->rows, &flow->batch, row, key, &partition, &why);
+    if (status != MR_OK) return row_refuse(task, flow, row, &why, err);
+    worker->stats.rows_out++;
     if (plan->own_partition && partition != task->partition) {
         return mr_fail(err, MR_ERR_TOPIC, NULL,
                        "%s: key '%.*s' belongs to partition %u: the topic was written with another "
@@ -166,7 +184,6 @@ mr_status mri_output_rows(mri_task *task, uint32_t output, const mri_flow *flow,
         if (status != MR_OK) return status;
     }
     if (flow->batch.rows > 0) task->outputs[output].any = true;
-    task->worker->stats.rows_out += flow->batch.rows;
     return MR_OK;
 }
 

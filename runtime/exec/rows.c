@@ -75,7 +75,9 @@ mr_status mri_rows_partition(const mri_topic_rows *rows, const mr_batch *batch, 
     if (topic->key.count == 0) return MR_OK;
     if (!mri_key_text(batch, topic->schema, &topic->key, row, key)) {
         return mr_fail(err, MR_ERR_RECORD, NULL,
-                       "a row for topic '%s' has no key: a key column is null", topic->name);
+                       "a row for topic '%s' has no key: a key column is null or holds the "
+                       "character 0x1F, which joins the columns of a key",
+                       topic->name);
     }
     *partition = topic->partitioner == MRI_CRC32
                      ? mri_crc32(key->data, key->size) % rows->partitions
