@@ -81,7 +81,7 @@ static void open_all(exec *x, const exec_trades *trades) {
     if (trades != NULL) feed(x, trades, &at, trades->count);
 }
 
-/* Twice the grace of disorder, so that some rows are late. */
+/* More disorder than grace, so that some rows are late. */
 static void whole(exec *x, const exec_trades *trades, struct result *r) {
     open_all(x, trades);
     exec_start(x, "s", (exec_run){0});
@@ -98,7 +98,7 @@ Test(exec_rows, batches_of_any_size_give_the_same) {
     exec x, y;
     struct result all, r;
     random_start();
-    exec_trades_open(&trades, ROWS, KEYS, 400000);
+    exec_trades_open(&trades, ROWS, KEYS, 1500000);
     whole(&x, &trades, &all);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         open_all(&y, &trades);
@@ -117,7 +117,7 @@ Test(exec_rows, commits_may_fall_anywhere) {
     exec x, y;
     struct result all, r;
     random_start();
-    exec_trades_open(&trades, ROWS, KEYS, 400000);
+    exec_trades_open(&trades, ROWS, KEYS, 1500000);
     whole(&x, &trades, &all);
     for (uint32_t round = 0; round < 6; round++) {
         uint32_t at = 0;
@@ -144,7 +144,7 @@ Test(exec_rows, a_small_undo_log_only_commits_more_often) {
     exec x, y;
     struct result all, r;
     random_start();
-    exec_trades_open(&trades, ROWS, KEYS, 400000);
+    exec_trades_open(&trades, ROWS, KEYS, 1500000);
     whole(&x, &trades, &all);
     open_all(&y, &trades);
     exec_start(&y, "s", (exec_run){.batch_rows = 50, .undo_bytes_max = 16384});
@@ -162,7 +162,7 @@ Test(exec_rows, a_restart_between_any_two_commits_changes_nothing) {
     exec x, y;
     struct result all, r;
     random_start();
-    exec_trades_open(&trades, ROWS, KEYS, 400000);
+    exec_trades_open(&trades, ROWS, KEYS, 1500000);
     whole(&x, &trades, &all);
     uint32_t at = 0;
     open_all(&y, NULL);
@@ -191,7 +191,7 @@ Test(exec_rows, several_workers_share_the_partitions) {
     exec x, y;
     struct result all, r;
     random_start();
-    exec_trades_open(&trades, ROWS, KEYS, 400000);
+    exec_trades_open(&trades, ROWS, KEYS, 1500000);
     whole(&x, &trades, &all);
     for (uint32_t workers = 2; workers <= 4; workers++) {
         open_all(&y, &trades);
@@ -218,7 +218,7 @@ Test(exec_rows, workers_may_be_more_or_fewer_the_next_time) {
     exec x, y;
     struct result all, r;
     random_start();
-    exec_trades_open(&trades, ROWS, KEYS, 400000);
+    exec_trades_open(&trades, ROWS, KEYS, 1500000);
     whole(&x, &trades, &all);
     uint32_t at = 0;
     open_all(&y, NULL);
