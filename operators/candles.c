@@ -49,6 +49,7 @@ enum {
 };
 
 #define US_MILLISECOND INT64_C(1000)
+#define US_LATEST      INT64_C(253402300799999999) /* the last of year 9999, which text can still say */
 #define US_YEAR        (INT64_C(366) * 86400 * 1000000)
 
 struct candles_options {
@@ -155,12 +156,13 @@ static const char *const candles_counters[] = {"late", "filled", NULL};
 
 /* --- time ----------------------------------------------------------------------------------- */
 
-/* Start of the window of t; false: it has no start or no end that an int64 can hold. */
+/* Start of the window of t; false: it has no start or no end that a timestamp can be. */
 static bool window_start(int64_t t, int64_t every, int64_t *start) {
     int64_t rest = t % every;
     if (rest < 0) rest += every;
     int64_t end;
-    return !__builtin_sub_overflow(t, rest, start) && !__builtin_add_overflow(*start, every, &end);
+    return !__builtin_sub_overflow(t, rest, start) &&
+           !__builtin_add_overflow(*start, every, &end) && end <= US_LATEST;
 }
 
 static int64_t time_add(int64_t t, int64_t us) {

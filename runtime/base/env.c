@@ -51,8 +51,19 @@ const mri_env *mri_env_real(void) {
     return &env;
 }
 
+const char *mri_log_text(char *out, const char *text) {
+    size_t at = 0;
+    for (; *text != '\0' && at + 3 < MRI_LOG_TEXT; text++) {
+        const unsigned char byte = (unsigned char)*text;
+        if (byte == '"' || byte == '\\') out[at++] = '\\';
+        out[at++] = byte < 0x20 || byte == 0x7f ? '?' : *text;
+    }
+    out[at] = '\0';
+    return out;
+}
+
 void mri_log_line(const mri_env *env, mri_level level, const char *format, ...) {
-    char text[1024];
+    char text[2048];
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);

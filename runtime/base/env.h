@@ -16,6 +16,10 @@ typedef struct mri_env {
 } mri_env;
 
 const mri_env *mri_env_real(void); /* clocks of the system, lines on stderr */
+enum { MRI_LOG_TEXT = 600 };
+/* Text for between quotes of a log line: quotes and backslashes escaped, control bytes as '?', cut to
+ * the room of `out`, which has MRI_LOG_TEXT bytes. Returns out. */
+const char *mri_log_text(char *out, const char *text);
 void mri_log_line(const mri_env *env, mri_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

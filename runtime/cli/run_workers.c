@@ -65,8 +65,10 @@ static bool worker_goes_on(mri_run_worker *w, mr_status status, struct patience 
     if (now - patience->since_us > PATIENCE_US) return false;
     /* The first abort is ordinary business: the rows are done again at once. */
     if (mri_status_action(status) == MR_RETRY || patience->failures > 1) {
+        char text[MRI_LOG_TEXT];
         mri_log_line(&w->run->env, MRI_WARN, "msg=\"tries again\" stage=%s worker=%u error=\"%s\"",
-                     w->config.stage->name, (unsigned)w->config.worker, w->error.text);
+                     w->config.stage->name, (unsigned)w->config.worker,
+                     mri_log_text(text, w->error.text));
         worker_back_off(w, patience->failures);
     }
     return true;

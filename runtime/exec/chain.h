@@ -31,6 +31,8 @@ typedef struct mri_chain_task {
     int64_t *counters;
     int64_t rejected;
     const char *where; /* "topic trades, partition 3", for messages */
+    /* A step whose on_error is skip left a row out. NULL: nobody wants to know. */
+    void (*skipped)(void *arg, const char *step, const char *reason, const mr_origin *origin);
     mri_flow_fn *consume;
     void *arg;
 } mri_chain_task;

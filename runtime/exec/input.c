@@ -8,22 +8,28 @@
 
 enum { KEY_JOINT = 0x1f };
 
+enum { LOGGED_MAX = 10 }; /* of the records that one worker skips */
+
 /* --- slots and runs, also for sources ------------------------------------------------------------
  */
 
+void mri_task_skipped(mri_task *task, const char *place, const char *why) {
+    struct mri_worker *worker = task->worker;
+    char place_text[MRI_LOG_TEXT], why_text[MRI_LOG_TEXT];
+    if (worker->refused_logged++ >= LOGGED_MAX) return;
+    mri_log_line(worker->env, MRI_WARN, "msg=\"record skipped\" stage=%s place=\"%s\" why=\"%s\"%s",
+                 worker->stage->name, mri_log_text(place_text, place), mri_log_text(why_text, why),
+                 worker->refused_logged == LOGGED_MAX ? " more=\"counted, not shown\"" : "");
+}
+
 mr_status mri_task_refuse(mri_task *task, const mr_error *why, const char *place, mr_error *err) {
-    enum { LOGGED_MAX = 10 };
     struct mri_worker *worker = task->worker;
     if (worker->stage->on_error == MRI_FAIL) {
         return mr_fail(err, MR_ERR_RECORD, NULL, "%s: %s; set on_error: skip to go on without it",
                        place, why->text);
     }
     worker->stats.rejected++;
-    if (worker->refused_logged++ < LOGGED_MAX) {
-        mri_log_line(worker->env, MRI_WARN,
-                     "msg=\"record skipped\" stage=%s place=\"%s\" why=\"%s\"", worker->stage->name,
-                     place, why->text);
-    }
+    mri_task_skipped(task, place, why->text);
     return MR_OK;
 }
 

@@ -105,9 +105,17 @@ static void service_reject(mr_ctx *ctx, uint32_t row, const char *reason) {
     if (!run->emits) run->keep[row] = 0;
     run->rejects++;
     task->rejected++;
-    if (run->step->on_error != MRI_FAIL || run->failed_reason != NULL) return;
+    const uint32_t origin = ctx->in->origin[row];
+    if (run->step->on_error != MRI_FAIL) {
+        if (task->skipped == NULL) return;
+        const bool known = origin < run->flow->origin_count;
+        task->skipped(task->arg, run->step->id, reason,
+                      known ? &run->flow->batch.origins[origin] : NULL);
+        return;
+    }
+    if (run->failed_reason != NULL) return;
     run->failed_reason = reason;
-    run->failed_origin = ctx->in->origin[row];
+    run->failed_origin = origin;
 }
 
 static void service_count(mr_ctx *ctx, uint32_t counter, int64_t n) {

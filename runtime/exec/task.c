@@ -35,6 +35,18 @@ static mr_status consume(void *arg, mri_edge from, const mri_flow *flow, mr_erro
     return MR_OK;
 }
 
+static void skipped(void *arg, const char *step, const char *reason, const mr_origin *origin) {
+    mri_task *task = arg;
+    char place[MRI_NAME_BYTES + MR_NAME_MAX + 64];
+    if (origin == NULL) {
+        (void)snprintf(place, sizeof place, "%s, step %s", task->where, step);
+    } else {
+        (void)snprintf(place, sizeof place, "%s, %s %lld, step %s", task->where,
+                       task->source != NULL ? "row" : "offset", (long long)origin->offset, step);
+    }
+    mri_task_skipped(task, place, reason);
+}
+
 /* --- layout --------------------------------------------------------------------------------------
  */
 
@@ -252,6 +264,7 @@ mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t n
     task_name(task);
     task->chain.where = task->where;
     task->chain.consume = consume;
+    task->chain.skipped = skipped;
     task->chain.arg = task;
     mri_time_init(&task->time);
     mri_time_init(&task->time_committed);

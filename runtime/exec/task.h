@@ -215,6 +215,7 @@ struct mri_worker {
     mri_worker_stats gone;      /* counters of tasks that have left */
     void *stats_lock;
     int64_t refused_logged;
+    bool late_logged;
 };
 
 mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, mri_task **out,
@@ -237,6 +238,8 @@ mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_erro
 /* Runs the rows in the worker's buffers; final_us: see mri_flow. */
 mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,
                        mr_error *err);
+/* Says that a record was left out, for the first few of a worker. */
+void mri_task_skipped(mri_task *task, const char *place, const char *why);
 /* on_error of the stage for a record that cannot be read; MR_OK: skipped and counted. */
 mr_status mri_task_refuse(mri_task *task, const mr_error *why, const char *place, mr_error *err);
 

@@ -375,6 +375,14 @@ static void stats_publish(struct mri_worker *worker) {
             shown.watermark_us = task->time.watermark_us;
         }
     }
+    if (shown.late > 0 && !worker->late_logged) {
+        worker->late_logged = true;
+        mri_log_line(
+            worker->env, MRI_WARN,
+            "msg=\"rows come too late and are dropped: their windows are closed\" stage=%s "
+            "late=%lld; the table at the end and /metrics count them",
+            worker->stage->name, (long long)shown.late);
+    }
     (void)pthread_mutex_lock(worker->stats_lock);
     worker->shared_stats = shown;
     (void)pthread_mutex_unlock(worker->stats_lock);
