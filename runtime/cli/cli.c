@@ -18,7 +18,7 @@ const mri_command *const mri_commands[] = {
 };
 
 /* Named in the documents, so that their users hear that they come and not that they are unknown. */
-static const char *const later[] = {
+const char *const mri_commands_later[] = {
     "graph",
     "new",
     "schema",
@@ -39,6 +39,7 @@ static const char *const later[] = {
     "backtest",
     "load",
     "doctor",
+    NULL,
 };
 
 const mri_command *mri_command_find(const char *name) {
@@ -49,8 +50,8 @@ const mri_command *mri_command_find(const char *name) {
 }
 
 bool mri_command_later(const char *name) {
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
-        if (strcmp(later[i], name) == 0) return true;
+    for (const char *const *later = mri_commands_later; *later != NULL; later++) {
+        if (strcmp(*later, name) == 0) return true;
     }
     return false;
 }

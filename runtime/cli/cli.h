@@ -68,6 +68,7 @@ mr_status mri_cli_usage(mri_cli *cli, const mri_command *command, const char *fo
 /* Prints "error: text" on cli->err, with the place when there is one; err's status. */
 mr_status mri_cli_fail(mri_cli *cli, const mr_error *err);
 
+extern const char *const mri_commands_later[]; /* promised, not in this version; NULL-terminated */
 const mri_command *mri_command_find(const char *name);        /* NULL: none */
 bool mri_command_later(const char *name);                     /* promised, not in this version */
 const char *mri_command_nearest(mri_cli *, const char *name); /* NULL: none is near */

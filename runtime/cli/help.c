@@ -24,8 +24,13 @@ void mri_cli_help_print(FILE *out, bool colour) {
                   "  millrace lint pipelines/*.yaml\n"
                   "  millrace help run\n\n"
                   "'millrace help COMMAND' says more; 'millrace help exit-codes' lists what this "
-                  "program exits with\n",
+                  "program exits with\n\n"
+                  "not in this version:",
                   MRI_BOLD(colour), MRI_PLAIN(colour));
+    for (const char *const *later = mri_commands_later; *later != NULL; later++) {
+        (void)fprintf(out, " %s", *later);
+    }
+    (void)fputc('\n', out);
     mri_arena_close(arena);
 }
 

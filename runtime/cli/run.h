@@ -56,7 +56,7 @@ int mri_signals_count(void);
 /* Waits until a signal or mri_signals_notify(), at most timeout_ms. */
 void mri_signals_wait(int timeout_ms);
 void mri_signals_notify(void);
-void mri_signals_close(void); /* back to the default */
+void mri_signals_close(void); /* both are ignored until the process has ended */
 
 /* --- what people see: run_show.c ---- */
 

@@ -61,8 +61,9 @@ void mri_signals_notify(void) {
 }
 
 void mri_signals_close(void) {
-    (void)signal(SIGTERM, SIG_DFL);
-    (void)signal(SIGINT, SIG_DFL);
+    /* The process is ending with the status of its work: a late signal must not change that. */
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
     for (int i = 0; i < 2; i++) {
         if (signal_pipe[i] >= 0) (void)close(signal_pipe[i]);
         signal_pipe[i] = -1;

@@ -275,3 +275,13 @@ Test(signals, before_the_start_nothing_is_lost) {
     }
     cr_expect_eq(child_status(pid), 0);
 }
+
+Test(cli_run, a_signal_after_the_end_does_not_change_the_status) {
+    mr_error err = {0};
+    cr_assert_eq(mri_signals_open(&err), MR_OK, "%s", err.text);
+    mri_signals_arm();
+    mri_signals_close();
+    cr_expect_eq(raise(SIGTERM), 0);
+    cr_expect_eq(raise(SIGINT), 0);
+    cr_expect_eq(mri_signals_count(), 0);
+}
