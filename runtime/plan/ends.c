@@ -56,7 +56,7 @@ static void want_partition(mri_planner *p, const mri_stage *stage, const mri_val
     }
 }
 
-static const char *sink_path(const mri_sink *sink) {
+const char *mri_sink_path(const mri_sink *sink) {
     if (!sink->op->sink->partitioned_path) return NULL;
     for (const mr_option *row = sink->op->options; row != NULL && row->name != NULL; row++) {
         if (row->type != MR_OPT_PATH) continue;
@@ -65,8 +65,7 @@ static const char *sink_path(const mri_sink *sink) {
     return NULL;
 }
 
-/* The path as far as its text tells where it leads: "./a//b" is "a/b". */
-static const char *plain_path(mr_arena *arena, const char *path) {
+const char *mri_plain_path(mr_arena *arena, const char *path) {
     char *plain = mri_strdup(arena, path);
     size_t size = 0;
     for (const char *at = path; *at != '\0'; at++) {
@@ -87,9 +86,9 @@ static const char *plain_path(mr_arena *arena, const char *path) {
 
 /* Neither must two sinks. */
 static void want_own_path(mri_planner *p, const mri_sink *sink, const mri_node *node) {
-    const char *path = sink_path(sink);
+    const char *path = mri_sink_path(sink);
     if (path == NULL) return;
-    const char *plain = plain_path(p->env.arena, path);
+    const char *plain = mri_plain_path(p->env.arena, path);
     const uint64_t hash = mri_fnv64(MRI_FNV64, plain, strlen(plain));
     for (const mri_written *other = p->written; other != NULL; other = other->next) {
         if (other->hash != hash || strcmp(other->path, plain) != 0) continue;

@@ -223,13 +223,13 @@ static mr_status service_read_file(mr_infer *in, const char *path, const char **
     const mri_values *values = job->use->values;
     const mri_plan_file *file = NULL;
     mr_error err = {0};
-    const mr_status status = mri_plan_read_file(env_of(in), path, &file, &err);
+    const char *option = path_option(values, path);
+    const mri_node *place = mri_values_place(values, option);
+    const mr_status status = mri_plan_read_file(env_of(in), path, place->at, &file, &err);
     if (status != MR_OK) {
         job->reported = true;
-        const char *option = path_option(values, path);
-        mri_plan_error(env_of(in), 60, mri_values_place(values, option), NULL, "%s%s%s: %s",
-                       values->owner, option != NULL ? "." : "", option != NULL ? option : "",
-                       err.text);
+        mri_plan_error(env_of(in), 60, place, NULL, "%s%s%s: %s", values->owner,
+                       option != NULL ? "." : "", option != NULL ? option : "", err.text);
         return status;
     }
     *data = file->data;

@@ -111,6 +111,11 @@ int32_t mri_topic_find(mri_planner *p, const mri_node *name, bool *guessed);
 mri_rows mri_step_plan(mri_planner *p, mri_stage *stage, const mri_node *node, const mri_rows *in);
 void mri_source_plan(mri_planner *p, mri_stage *stage, const mri_node *node, mri_rows *out,
                      mri_values **values);
+const char *mri_sink_path(const mri_sink *sink); /* NULL: it writes no file of ours */
+/* The path as far as its text tells where it leads: "./a//b" is "a/b". */
+const char *mri_plain_path(mr_arena *arena, const char *path);
+/* Reports sinks that would write over files that the pipeline reads; after all stages. */
+void mri_overwrites_check(mri_planner *p);
 void mri_sinks_plan(mri_planner *p, mri_stage *stage, const mri_node *node, const mri_rows *in);
 /* The operator in a map of one key and the node with its options. What is not there is reported and
  * the nearest one taken for what was meant; NULL: none is near. */

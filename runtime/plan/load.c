@@ -113,6 +113,7 @@ static mr_status build(mr_arena *arena, const char *path, const mri_node *root,
     mri_topics_finish(&p);
     mri_tests_read(&p, mri_values_more(values, "tests"));
     mri_kafka_read(&p, mri_values_more(values, "kafka"));
+    mri_overwrites_check(&p);
     if (mri_diags_errors(diags) > 0) return mri_diags_status(diags);
     if (!p.env.unresolved) *out = p.plan;
     return MR_OK;

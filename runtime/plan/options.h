@@ -21,6 +21,7 @@ typedef struct mri_plan_file mri_plan_file;
 struct mri_plan_file {
     const char *path, *data; /* terminated */
     size_t size;
+    mr_pos at; /* that named it first */
     mri_plan_file *next;
 };
 
@@ -98,8 +99,8 @@ bool mri_plan_secret(mri_plan_env *env, const char *owner, const char *name, con
                      const char **out);
 const char *mri_plan_path(mri_plan_env *env, const char *path); /* against env->folder */
 /* A regular file, whole. MR_ERR_IO or MR_ERR_LIMIT with a text that names the path. */
-mr_status mri_plan_read_file(mri_plan_env *env, const char *path, const mri_plan_file **out,
-                             mr_error *err);
+mr_status mri_plan_read_file(mri_plan_env *env, const char *path, mr_pos at,
+                             const mri_plan_file **out, mr_error *err);
 
 bool mri_column_name_ok(const char *name); /* [A-Za-z_][A-Za-z0-9_]*, at most MR_NAME_MAX */
 bool mri_ident_ok(const char *name);       /* as a column's, and '-' behind the first */

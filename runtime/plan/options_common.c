@@ -151,8 +151,8 @@ static mr_status open_file(mri_plan_env *env, const char *path, mri_plan_file *f
     return status;
 }
 
-mr_status mri_plan_read_file(mri_plan_env *env, const char *path, const mri_plan_file **out,
-                             mr_error *err) {
+mr_status mri_plan_read_file(mri_plan_env *env, const char *path, mr_pos at,
+                             const mri_plan_file **out, mr_error *err) {
     for (const mri_plan_file *file = env->files; file != NULL; file = file->next) {
         if (strcmp(file->path, path) == 0) {
             *out = file;
@@ -163,6 +163,7 @@ mr_status mri_plan_read_file(mri_plan_env *env, const char *path, const mri_plan
     const mr_status status = open_file(env, path, file, err);
     if (status != MR_OK) return status;
     env->files_bytes += file->size;
+    file->at = at;
     file->next = env->files;
     env->files = file;
     *out = file;

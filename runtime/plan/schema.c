@@ -116,7 +116,7 @@ static const mr_schema *avro_read(mri_plan_env *env, const char *owner, const mr
     const mri_plan_file *file = NULL;
     mr_error err = {0};
     mr_schema *schema = NULL;
-    mr_status status = mri_plan_read_file(env, path, &file, &err);
+    mr_status status = mri_plan_read_file(env, path, node->at, &file, &err);
     if (status == MR_OK) {
         status = mri_avro_read_schema(env->arena, file->data, file->size, &schema, &err);
         if (status != MR_OK) {
@@ -150,7 +150,7 @@ static const mr_schema *file_read(mri_plan_env *env, const char *owner, const mr
     /* Read once here for a message at the place that names it, instead of one without a line. */
     const mri_plan_file *file = NULL;
     mr_error err = {0};
-    if (mri_plan_read_file(env, path, &file, &err) != MR_OK) {
+    if (mri_plan_read_file(env, path, node->at, &file, &err) != MR_OK) {
         mri_plan_error(env, 60, node, NULL, "%s: %s", owner, err.text);
         return NULL;
     }

@@ -85,4 +85,25 @@ if command -v script >/dev/null; then
     ! grep -q $'\033\[' terminal || fail 'colours though NO_COLOR is set'
 fi
 
+# a sink under another name of a file that is read: a link, a folder's link, the pipeline file
+mkdir -p over/real
+ln -s real over/linked
+printf 'time\n2024-01-01T00:00:00Z\n' >over/real/in.csv
+ln over/real/in.csv over/hard.csv
+ln -s real/in.csv over/soft.csv
+for path in linked/in.csv hard.csv soft.csv ../over/real/in.csv "$PWD/over/real/in.csv" linked/new.csv; do
+    cat >over/p.yaml <<EOF
+pipeline: p
+stages:
+  a:
+    source: { replay: { path: [ real/in.csv, "real/n*.csv" ], schema: { time: timestamp } } }
+    time: time
+    sink: { file: { path: "$path" } }
+EOF
+    run_cli 3 lint over/p.yaml
+    said=$(cat out err)
+    [[ $said == *"error[E071]: '"*"is read by the source of stage 'a' at line 3"* ]] ||
+        fail "a sink may write over '$path': $said"
+done
+
 done_ok

@@ -76,7 +76,7 @@ static bool plan_try(struct world *w, const char *options, const char **problem)
                    "stages:\n"
                    "  s:\n"
                    "    source: { replay: { %s } }\n"
-                   "    sink: { file: { path: out.csv } }\n",
+                   "    sink: { file: { path: rows/out.csv } }\n",
                    options);
     put(w, "p.yaml", text);
     (void)snprintf(path, sizeof path, "%s/p.yaml", w->folder);
