@@ -28,7 +28,8 @@
 typedef enum mr_status { MR_STATUS_MAP(X) } mr_status;
 #undef X
 
-/** What the worker does about a status; the only reader is one switch in runtime/exec. */
+/** What the caller of a worker does about a status. A worker undoes its work before it returns one that
+ *  says RETRY or REPLAY, so trying again begins at the last commit. */
 typedef enum mr_action { MR_CONTINUE, MR_STOP, MR_SKIP, MR_RETRY, MR_REPLAY } mr_action;
 
 /** One place in one text file; line and column count from 1, 0 means unknown. */

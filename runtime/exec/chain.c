@@ -35,16 +35,12 @@ void mri_chain_rewind(const mri_chain *chain, mri_chain_task *task, int64_t wate
 /* --- handing on --------------------------------------------------------------------------------
  */
 
-static bool same_edge(mri_edge a, mri_edge b) {
-    return a.step == b.step && a.port == b.port;
-}
-
 static bool edge_has_consumer(const mri_stage *stage, mri_edge edge) {
     for (uint32_t i = 0; i < stage->output_count; i++) {
-        if (same_edge(stage->outputs[i].from, edge)) return true;
+        if (mri_same_edge(stage->outputs[i].from, edge)) return true;
     }
     for (uint32_t i = 0; i < stage->sink_count; i++) {
-        if (same_edge(stage->sinks[i].from, edge)) return true;
+        if (mri_same_edge(stage->sinks[i].from, edge)) return true;
     }
     return false;
 }
@@ -58,7 +54,7 @@ static mr_status hand_on(mri_chain *chain, mri_edge edge, const mri_flow *flow) 
         status = chain->task->consume(chain->task->arg, edge, flow, chain->err);
     }
     for (uint32_t i = 0; status == MR_OK && i < chain->stage->step_count; i++) {
-        if (same_edge(chain->stage->steps[i].from, edge)) status = step_run(chain, i, flow);
+        if (mri_same_edge(chain->stage->steps[i].from, edge)) status = step_run(chain, i, flow);
     }
     return status;
 }

@@ -7,8 +7,6 @@
 #include "base/error.h"
 #include "exec/task.h"
 
-enum { MARK_EVERY_US = 100000 };
-
 /* --- worker ------------------------------------------------------------------------------------
  */
 
@@ -241,8 +239,8 @@ static mr_status seal_partition(mri_task *task, uint32_t index, uint32_t partiti
         return send_pending(task, plan, partition, pending, marked ? bytes : NULL, err);
     }
     const int64_t now = task->worker->env->now_us(task->worker->env->self);
-    const bool soon =
-        now - out->mark_now_us < MARK_EVERY_US && out->mark_now_us != 0 && !task->worker->draining;
+    const bool soon = now - out->mark_now_us < MRI_MARK_EVERY_US && out->mark_now_us != 0 &&
+                      !task->worker->draining;
     if (!marked || !(final_due(task, out) || (moved && !soon))) return MR_OK;
     out->marked_now = true;
     out->marking_us[partition] = mark->time_us;

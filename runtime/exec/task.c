@@ -15,20 +15,16 @@ enum { STALE_MAX = 100000 };
 /* --- rows of edges -------------------------------------------------------------------------------
  */
 
-static bool same_edge(mri_edge a, mri_edge b) {
-    return a.step == b.step && a.port == b.port;
-}
-
 static mr_status consume(void *arg, mri_edge from, const mri_flow *flow, mr_error *err) {
     mri_task *task = arg;
     const mri_stage *stage = task->worker->stage;
     for (uint32_t i = 0; i < stage->output_count; i++) {
-        if (!same_edge(stage->outputs[i].from, from)) continue;
+        if (!mri_same_edge(stage->outputs[i].from, from)) continue;
         const mr_status status = mri_output_rows(task, i, flow, err);
         if (status != MR_OK) return status;
     }
     for (uint32_t i = 0; i < stage->sink_count; i++) {
-        if (!same_edge(stage->sinks[i].from, from)) continue;
+        if (!mri_same_edge(stage->sinks[i].from, from)) continue;
         const mr_status status = mri_sink_rows(task, i, flow, err);
         if (status != MR_OK) return status;
     }

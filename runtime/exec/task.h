@@ -14,7 +14,11 @@
 #include "exec/worker.h"
 #include "state/saved.h"
 
-enum { MRI_WRITERS_MAX = 10000, MRI_NAME_BYTES = 320 };
+enum {
+    MRI_WRITERS_MAX = 10000,
+    MRI_NAME_BYTES = 320,
+    MRI_MARK_EVERY_US = 100000, /* between two records of a partition that are only marks */
+};
 
 /* --- names -------------------------------------------------------------------------------------
  */

@@ -10,7 +10,6 @@
 enum {
     COMMIT_MAX_US = 100000,
     COMMIT_QUIET_US = 1000000,
-    MARK_EVERY_US = 100000,
     UNDO_BYTES_MAX = 64 << 20,
 };
 
@@ -243,7 +242,7 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
     if (min_us > max_us) min_us = max_us;
     if (undo_half_full(worker)) return true;
     if (!output_waits(worker)) {
-        return since_us >= (mark_due(worker) ? MARK_EVERY_US : COMMIT_QUIET_US);
+        return since_us >= (mark_due(worker) ? MRI_MARK_EVERY_US : COMMIT_QUIET_US);
     }
     if (worker->waiting_since_us == MR_TIME_NONE) worker->waiting_since_us = now_us;
     if (now_us - worker->waiting_since_us >= max_us) return true;

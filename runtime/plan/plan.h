@@ -71,6 +71,10 @@ typedef struct mri_edge {
     uint32_t port;
 } mri_edge;
 
+static inline bool mri_same_edge(mri_edge a, mri_edge b) {
+    return a.step == b.step && a.port == b.port;
+}
+
 typedef struct mri_step {
     const char *id;        /* given, or operator name and place: "filter_2" */
     const mr_operator *op; /* what stands in the file: a container or the one use's */
