@@ -24,6 +24,7 @@ struct mri_reader {
     size_t begin, end, capacity;
     int64_t offset; /* of data[begin] in the uncompressed text */
     int64_t lines;  /* taken so far */
+    char last;      /* byte that was taken, in front of `offset` */
     bool eof;
     bool gzip;
     z_stream stream;
@@ -154,6 +155,7 @@ static mr_status fill(mr_file *file, mr_error *err) {
 }
 
 static void take(struct mri_reader *r, size_t bytes) {
+    if (bytes > 0) r->last = r->data[r->begin + bytes - 1];
     r->begin += bytes;
     r->offset += (int64_t)bytes;
 }
@@ -220,6 +222,34 @@ static mr_status fail_short(const mr_file *file, int64_t bytes, int64_t offset, 
                    file->path, bytes, offset);
 }
 
+/* At the end of a file a line without a line end is taken as it is. When the file has grown since,
+ * what follows is either the line end that was missing or the rest of that line, which is no line
+ * of its own. */
+static mr_status check_boundary(mr_file *file, int64_t line, mr_error *err) {
+    struct mri_reader *r = file->reader;
+    if (r->offset == 0 || r->last == '\n') return MR_OK;
+    while (r->end - r->begin < 2 && !r->eof) {
+        const mr_status status = fill(file, err);
+        if (status != MR_OK) return status;
+    }
+    const size_t here = r->end - r->begin;
+    if (here == 0) return MR_OK;
+    const char *data = r->data + r->begin;
+    if (data[0] == '\n') {
+        take(r, 1);
+    } else if (data[0] == '\r' && (here == 1 || data[1] == '\n')) {
+        take(r, here == 1 ? 1 : 2);
+    } else {
+        return mr_fail(err, MR_ERR_IO, NULL,
+                       "%s:%" PRId64 ": this line was taken before it was complete: a run read it "
+                       "at the end of the file, without a line end, and more of it was added at "
+                       "byte %" PRId64 "; write whole lines to the file and start anew with "
+                       "--fresh",
+                       file->path, line, r->offset);
+    }
+    return MR_OK;
+}
+
 mr_status mri_read_seek(mr_file *file, int64_t offset, int64_t line, mr_error *err) {
     struct mri_reader *r = file->reader;
     mr_status status = MR_OK;
@@ -227,7 +257,7 @@ mr_status mri_read_seek(mr_file *file, int64_t offset, int64_t line, mr_error *e
         struct stat info;
         if (fstat(file->fd, &info) != 0) return mri_io_fail("look at", file->path, errno, err);
         if (offset < 0 || offset > info.st_size) return fail_short(file, info.st_size, offset, err);
-        status = rewind_to(file, offset, err);
+        status = rewind_to(file, offset > 0 ? offset - 1 : 0, err);
     } else if (offset < r->offset) {
         if (offset < 0) return fail_short(file, 0, offset, err);
         status = rewind_to(file, 0, err);
@@ -241,7 +271,7 @@ mr_status mri_read_seek(mr_file *file, int64_t offset, int64_t line, mr_error *e
         status = fill(file, err);
     }
     r->lines = line;
-    return status;
+    return status == MR_OK ? check_boundary(file, line, err) : status;
 }
 
 /* --- lines -------------------------------------------------------------------------------------

@@ -158,9 +158,27 @@ static mr_status sync_file(mr_file *file, mr_error *err) {
     return status;
 }
 
+/* Bytes synced to a file that no name leads to any more are lost when it is closed. */
+static mr_status check_name(const mr_file *file, mr_error *err) {
+    struct stat ours, named;
+    if (fstat(file->fd, &ours) != 0) return mri_io_fail("look at", file->path, errno, err);
+    const bool there = stat(file->path, &named) == 0;
+    if (!there && errno != ENOENT && errno != ENOTDIR) {
+        return mri_io_fail("look at", file->path, errno, err);
+    }
+    if (there && ours.st_nlink > 0 && ours.st_dev == named.st_dev && ours.st_ino == named.st_ino) {
+        return MR_OK;
+    }
+    return mr_fail(err, MR_ERR_IO, NULL,
+                   "%s was %s while the run wrote it: its rows are lost; put the file back or "
+                   "start with --fresh, and leave it alone while a run writes it",
+                   file->path, there ? "replaced" : "deleted");
+}
+
 mr_status mri_write_sync(mr_file *file, mr_error *err) {
-    const mr_status status = flush(file, err);
-    return status == MR_OK ? sync_file(file, err) : status;
+    mr_status status = flush(file, err);
+    if (status == MR_OK) status = sync_file(file, err);
+    return status == MR_OK ? check_name(file, err) : status;
 }
 
 mr_status mri_write_truncate(mr_file *file, int64_t bytes, mr_error *err) {

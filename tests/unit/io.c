@@ -138,6 +138,46 @@ Test(io, lines_of_plain_and_packed_files) {
     check_small(put_file("padded", padded, size + 512));
 }
 
+static const char *put_kind(bool packed, const char *text) {
+    return packed ? put_packed("grown", text, strlen(text), 1)
+                  : put_file("grown", text, strlen(text));
+}
+
+/* A run took "tw" at the end of a file; what stands behind it when the next one seeks there. */
+static void check_grown(bool packed, const char *more, const char *next, int64_t bytes) {
+    mr_file *file = open_file(put_kind(packed, "one\ntw"));
+    check_line(file, "one", 1, 4);
+    check_line(file, "tw", 2, 6);
+    check_end(file);
+    io.close(file);
+    file = open_file(put_kind(packed, mri_format(arena, "one\ntw%s", more)));
+    cr_assert_eq(io.seek(file, 6, 2, &err), MR_OK, "%s", err.text);
+    if (next != NULL) check_line(file, next, 3, bytes);
+    check_end(file);
+    io.close(file);
+}
+
+Test(io, a_last_line_that_grew_is_not_taken_twice) {
+    for (int packed = 0; packed < 2; packed++) {
+        check_grown(packed, "", NULL, 0);
+        check_grown(packed, "\n", NULL, 0);
+        check_grown(packed, "\r", NULL, 0);
+        check_grown(packed, "\r\n", NULL, 0);
+        check_grown(packed, "\nthree\n", "three", 13);
+        check_grown(packed, "\r\nthree\n", "three", 14);
+        check_grown(packed, "\n\n", "", 8);
+        const char *path = put_kind(packed, "one\ntwo\nthree\n");
+        mr_file *file = open_file(path);
+        cr_assert_eq(io.seek(file, 6, 2, &err), MR_ERR_IO);
+        cr_assert_not_null(strstr(err.text, mri_format(arena, "%s:2: ", path)), "%s", err.text);
+        cr_assert_not_null(strstr(err.text, "taken before it was complete"), "%s", err.text);
+        cr_assert_not_null(strstr(err.text, "--fresh"), "%s", err.text);
+        cr_assert_eq(io.seek(file, 8, 2, &err), MR_OK, "%s", err.text);
+        check_line(file, "three", 3, 14);
+        io.close(file);
+    }
+}
+
 Test(io, empty_files_have_no_lines) {
     mr_file *file = open_file(put_file("empty", "", 0));
     check_end(file);
@@ -414,6 +454,23 @@ Test(io, files_are_appended_synced_and_cut_back) {
     check_content(path, "one\nfour\n");
     cr_assert_eq(io.truncate(file, 100, &err), MR_ERR_IO);
     cr_assert_not_null(strstr(err.text, "has 9 bytes, fewer than the 100"), "%s", err.text);
+}
+
+Test(io, files_that_vanish_while_they_are_written_are_noticed) {
+    const char *path = in_dir("out.csv");
+    mr_file *file = create_file(path, 0);
+    cr_assert_eq(io.append(file, "one\n", 4, &err), MR_OK);
+    cr_assert_eq(io.sync(file, &err), MR_OK, "%s", err.text);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(io.append(file, "two\n", 4, &err), MR_OK);
+    cr_assert_eq(io.sync(file, &err), MR_ERR_IO);
+    cr_assert_not_null(strstr(err.text, mri_format(arena, "%s was deleted", path)), "%s", err.text);
+    (void)put_file("out.csv", "mine\n", 5);
+    cr_assert_eq(io.sync(file, &err), MR_ERR_IO);
+    cr_assert_not_null(strstr(err.text, mri_format(arena, "%s was replaced", path)), "%s",
+                       err.text);
+    check_content(path, "mine\n");
+    io.close(file);
 }
 
 Test(io, large_appends_are_written_through_a_bounded_buffer) {

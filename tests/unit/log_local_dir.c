@@ -199,11 +199,59 @@ Test(log_local_dir, another_format_is_refused_by_number) {
 Test(log_local_dir, a_making_that_was_cut_short_begins_again) {
     mri_log *log = must_open(false);
     log->ops->close(log);
-    cr_assert_eq(unlink(file("FORMAT")), 0);
+    cr_assert_eq(rename(file("FORMAT"), file("FORMAT.new")), 0);
     cr_assert_eq(truncate(file("data.mdb"), 100), 0);
     log = must_open(false);
+    cr_assert_eq(access(file("FORMAT"), F_OK), 0);
+    cr_assert_eq(access(file("FORMAT.new"), F_OK), -1);
     fill(log);
     log->ops->close(log);
+}
+
+Test(log_local_dir, data_without_its_format_is_not_dropped) {
+    mri_log *log = must_open(false);
+    fill(log);
+    log->ops->close(log);
+    char kept[256];
+    (void)snprintf(kept, sizeof kept, "%s.format", directory);
+    cr_assert_eq(rename(file("FORMAT"), kept), 0);
+    expect_refusal(directory, false, MR_ERR_STATE, "'FORMAT' is missing");
+    expect_refusal(directory, false, MR_ERR_STATE, "--fresh");
+    cr_assert_eq(rename(kept, file("FORMAT")), 0);
+    log = must_open(false);
+    cr_assert_eq(count(log), 100u);
+    log->ops->close(log);
+    cr_assert_eq(unlink(file("FORMAT")), 0);
+    log = must_open(true);
+    fill(log);
+    cr_assert_eq(count(log), 100u);
+    log->ops->close(log);
+}
+
+static void expect_lost(mri_log *log, const char *words) {
+    mr_error err = {0};
+    const mri_record record = log_record("k", "v");
+    cr_assert_eq(log->ops->publish(log, "d.t", 0, &record, 1, &err), MR_ERR_IO);
+    cr_assert_not_null(strstr(err.text, file("data.mdb")), "%s", err.text);
+    cr_assert_not_null(strstr(err.text, words), "%s", err.text);
+    log->ops->close(log);
+}
+
+Test(log_local_dir, data_that_is_deleted_while_it_is_written_is_noticed) {
+    mri_log *log = must_open(false);
+    fill(log);
+    cr_assert_eq(unlink(file("data.mdb")), 0);
+    expect_lost(log, "was deleted while");
+    log = must_open(true);
+    fill(log);
+    cr_assert_eq(unlink(file("data.mdb")), 0);
+    write_file("data.mdb", "another");
+    expect_lost(log, "was replaced while");
+    log = must_open(true);
+    fill(log);
+    support_dir_remove(directory);
+    expect_lost(log, "was deleted while");
+    cr_assert_eq(mkdir(directory, 0700), 0);
 }
 
 Test(log_local_dir, a_path_that_cannot_be_is_refused) {

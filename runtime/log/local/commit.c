@@ -212,7 +212,11 @@ mr_status local_write(struct local_log *log, local_write_fn *fn, void *arg, cons
         } else if (txn != NULL) {
             mdb_txn_abort(txn);
         }
-        if (code == 0) return MR_OK;
+        if (code == 0) {
+            const mr_status status = local_check_data(log, err);
+            if (status != MR_OK) atomic_store(&log->failed, true);
+            return status;
+        }
         if (code != MDB_MAP_FULL) {
             atomic_store(&log->failed, true);
             return local_fail(log, code, doing, err);

@@ -71,6 +71,11 @@ int local_data_open(const char *directory) {
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+bool local_data_stat(const char *directory, struct stat *out) {
+    char path[PATH_MAX];
+    return directory_path(directory, "data.mdb", path, NULL) == MR_OK && stat(path, out) == 0;
+}
+
 /* --- the mark of a good close ----------------------------------------------------------------- */
 
 enum { MARK_BYTES = 80 };
@@ -119,25 +124,34 @@ bool local_directory_marked(const char *directory) {
 /* --- whose directory it is -------------------------------------------------------------------- */
 
 /* A directory without FORMAT may be new, or one whose making was cut short: nothing but our own
- * files, the lock among them. Everything else belongs to somebody. */
-static mr_status directory_check_new(const char *directory, mr_error *err) {
+ * files, the lock among them, and FORMAT.new wherever there is data. Everything else belongs to
+ * somebody, or is a log that has lost its FORMAT, which only `fresh` may drop. */
+static mr_status directory_check_new(const char *directory, bool fresh, mr_error *err) {
     DIR *dir = opendir(directory);
     if (dir == NULL) return directory_io(directory, "the directory cannot be read", err);
     char foreign[NAME_MAX + 1] = "";
-    bool lock = false, data = false;
+    bool lock = false, data = false, making = false;
     for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         const char *name = entry->d_name;
         if (strcmp(name, "lock") == 0) {
             lock = true;
         } else if (strcmp(name, "data.mdb") == 0 || strcmp(name, "lock.mdb") == 0) {
             data = true;
+        } else if (strcmp(name, "FORMAT.new") == 0) {
+            making = true;
         } else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-                   strcmp(name, "FORMAT.new") != 0 && strcmp(name, "clean") != 0) {
+                   strcmp(name, "clean") != 0) {
             (void)snprintf(foreign, sizeof foreign, "%s", name);
         }
     }
     (void)closedir(dir);
     if (data && !lock) (void)snprintf(foreign, sizeof foreign, "data.mdb");
+    if (foreign[0] == '\0' && data && !making && !fresh) {
+        return mr_fail(err, MR_ERR_STATE, NULL,
+                       "%s: the file 'FORMAT' is missing beside the data of a log; put it back, "
+                       "name another directory with --log local:DIR, or begin anew with --fresh",
+                       directory);
+    }
     if (foreign[0] == '\0') return MR_OK;
     return mr_fail(err, MR_ERR_STATE, NULL,
                    "%s has '%s' in it but no file 'FORMAT': it was not made by millrace; name an "
@@ -151,7 +165,7 @@ static mr_status directory_check_format(const char *directory, bool fresh, bool 
                                         mr_error *err) {
     char text[64];
     *there = directory_read(directory, "FORMAT", text, sizeof text) >= 0;
-    if (!*there) return directory_check_new(directory, err);
+    if (!*there) return directory_check_new(directory, fresh, err);
     if (strncmp(text, FORMAT_WORDS, strlen(FORMAT_WORDS)) != 0) {
         return mr_fail(err, MR_ERR_STATE, NULL,
                        "%s has a file 'FORMAT' that is not of millrace; name an empty or new "
@@ -213,18 +227,34 @@ static mr_status directory_sync(const char *directory, mr_error *err) {
     return status;
 }
 
-/* FORMAT goes first: from then on the rest counts as cut short. */
+/* From here to local_directory_finish() FORMAT.new says that the rest counts as cut short. */
+static mr_status directory_begin(const char *directory, mr_error *err) {
+    char from[PATH_MAX], to[PATH_MAX];
+    mr_status status = directory_path(directory, "FORMAT", from, err);
+    if (status == MR_OK) status = directory_path(directory, "FORMAT.new", to, err);
+    if (status != MR_OK) return status;
+    if (rename(from, to) != 0) {
+        if (errno != ENOENT) return directory_io(directory, "the old data cannot be dropped", err);
+        const int fd = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0) {
+            return directory_io(directory, "the file 'FORMAT.new' cannot be written", err);
+        }
+        (void)close(fd);
+    }
+    return directory_sync(directory, err);
+}
+
 static mr_status directory_drop(const char *directory, mr_error *err) {
-    static const char *const names[] = {"FORMAT", "clean", "data.mdb", "lock.mdb", "FORMAT.new"};
+    static const char *const names[] = {"clean", "data.mdb", "lock.mdb"};
+    const mr_status begun = directory_begin(directory, err);
+    if (begun != MR_OK) return begun;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[PATH_MAX];
-        mr_status status = directory_path(directory, names[i], path, err);
+        const mr_status status = directory_path(directory, names[i], path, err);
         if (status != MR_OK) return status;
         if (unlink(path) != 0 && errno != ENOENT) {
             return directory_io(directory, "the old data cannot be dropped", err);
         }
-        if (i == 0) status = directory_sync(directory, err);
-        if (status != MR_OK) return status;
     }
     return MR_OK;
 }

@@ -1,6 +1,6 @@
 /* local.h: the inside of the embedded log: LMDB in a data directory.
  *
- * DIR/FORMAT    "millrace log 1": written last when the directory is made, dropped first by `fresh`
+ * DIR/FORMAT    "millrace log 1": named FORMAT.new while the directory is made or dropped
  * DIR/lock      flock()ed by the process that has the directory, its pid inside
  * DIR/clean     size and time of data.mdb when it was closed; without it, data.mdb is verified
  * DIR/data.mdb  five tables, one environment:
@@ -20,6 +20,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include "base/text.h"
 #include "log/check.h"
@@ -52,6 +53,8 @@ struct local_log {
     char *directory, *name;
     int lock_fd;
     MDB_env *mdb;
+    dev_t data_device; /* of the data.mdb that is open */
+    ino_t data_inode;
     MDB_dbi tables[TABLE_COUNT];
     struct local_topic *_Atomic topics[MRI_TOPICS_MAX]; /* by id; appended by the leader */
     _Atomic uint32_t topic_count;
@@ -130,6 +133,7 @@ mr_status local_directory_open(const mri_local_config *config, int *lock_fd, boo
                                mr_error *err);
 mr_status local_directory_finish(const char *directory, mr_error *err);
 int local_data_open(const char *directory); /* DIR/data.mdb for reading; -1, errno */
+bool local_data_stat(const char *directory, struct stat *out);
 /* Notes size and time of a file that was closed well; whoever changes it changes one of both. */
 void local_directory_mark(const char *directory);
 /* Whether the file is as it was marked; takes the mark away. */
@@ -146,6 +150,8 @@ mr_status local_damaged(const struct local_log *log, const char *what, mr_error 
 mr_status local_damaged_at(const struct local_log *log, const struct local_topic *topic,
                            uint32_t partition, mr_error *err);
 int local_readable(struct local_log *log); /* 0, or the code to fail with */
+/* MR_ERR_IO when DIR/data.mdb is not the file any more that is open. */
+mr_status local_check_data(const struct local_log *log, mr_error *err);
 void local_close(mri_log *log);
 /* A read transaction between enter and leave; the map cannot move meanwhile. */
 void local_gate_enter(struct local_log *log);

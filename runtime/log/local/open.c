@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -201,6 +202,29 @@ static mr_status environment_open(struct local_log *log, int64_t map_bytes, mr_e
     return code == 0 ? MR_OK : local_fail(log, code, "the log cannot be opened", err);
 }
 
+/* Notes which file is open, for local_check_data(). */
+static mr_status environment_note(struct local_log *log, mr_error *err) {
+    mdb_filehandle_t fd = -1;
+    struct stat info;
+    int code = mdb_env_get_fd(log->mdb, &fd);
+    if (code == 0 && fstat(fd, &info) != 0) code = errno;
+    if (code != 0) return local_fail(log, code, "the log cannot be opened", err);
+    log->data_device = info.st_dev;
+    log->data_inode = info.st_ino;
+    return MR_OK;
+}
+
+/* LMDB goes on writing to a file that was deleted; what it commits there is lost at the end. */
+mr_status local_check_data(const struct local_log *log, mr_error *err) {
+    struct stat info;
+    const bool there = local_data_stat(log->directory, &info);
+    if (there && info.st_dev == log->data_device && info.st_ino == log->data_inode) return MR_OK;
+    return mr_fail(err, MR_ERR_IO, NULL,
+                   "%s/data.mdb was %s while the run wrote it: what was committed to it is lost; "
+                   "restore the directory from a backup, or begin anew with --fresh",
+                   log->directory, there ? "replaced" : "deleted");
+}
+
 static int tables_open(struct local_log *log, MDB_txn *txn, void *arg) {
     static const char *const names[TABLE_COUNT] = {"topics", "ends", "log", "keyed", "groups"};
     const unsigned flags = *(const bool *)arg ? MDB_CREATE : 0;
@@ -260,6 +284,7 @@ mr_status mri_local_open(const mri_local_config *config, const mri_env *env, mri
         status = local_verify(log->directory, err);
     }
     if (status == MR_OK) status = environment_open(log, config->map_bytes, err);
+    if (status == MR_OK) status = environment_note(log, err);
     if (status == MR_OK) status = local_write(log, tables_open, &made, "the log is opened", err);
     if (status == MR_OK) status = local_topics_load(log, err);
     if (status == MR_OK && made) status = local_directory_finish(log->directory, err);
