@@ -162,10 +162,12 @@ static bool read_duration(const mri_option_reader *r, void *out) {
     int64_t value = 0;
     if (!mri_parse_duration(node->text, node->size, &value)) {
         if (looks_like_number(node)) {
-            value_error(
-                r, 22, node,
-                mri_format(r->env->arena, "write for example %ss or %sm", node->text, node->text),
-                "the duration %s has no unit", mri_plan_quote(r->env, node));
+            value_error(r, 22, node,
+                        node->written != NULL
+                            ? "write a unit behind it, s or m for example"
+                            : mri_format(r->env->arena, "write for example %ss or %sm", node->text,
+                                         node->text),
+                        "the duration %s has no unit", mri_plan_quote(r->env, node));
         } else {
             const char *hint = mri_node_yaml11_hint(node);
             value_error(r, 22, node,
@@ -179,7 +181,8 @@ static bool read_duration(const mri_option_reader *r, void *out) {
         (void)mri_format_duration(r->row->min, low);
         (void)mri_format_duration(r->row->max, high);
         (void)mri_format_duration(value, text);
-        value_error(r, 21, node, NULL, "%s is %s", text,
+        value_error(r, 21, node, NULL, "%s is %s",
+                    node->written != NULL ? mri_plan_quote(r->env, node) : text,
                     range_text(r, low, high, r->row->max < r->row->min));
         return false;
     }

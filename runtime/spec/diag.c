@@ -14,6 +14,8 @@ enum {
     LINE_COLUMNS = 100, /* of a source line that are shown */
     LEFT_COLUMNS = 70,  /* of these, before the caret when the line is longer */
     TAB_COLUMNS = 4,
+    HIDDEN_MIN = 6,    /* bytes of a value that is hidden */
+    HIDDEN_CUT = 16,   /* bytes of it that are hidden where a text was cut behind them */
     RENDERED_MAX = 16, /* bytes of one code point as shown */
 };
 
@@ -23,6 +25,12 @@ struct source {
     size_t size;
 };
 
+/* A value that is not to be shown. */
+struct hidden {
+    const char *value;
+    struct hidden *next;
+};
+
 struct mri_diags {
     mr_arena *arena;
     struct source sources[FILES_MAX];
@@ -30,6 +38,7 @@ struct mri_diags {
     uint32_t source_of[MRI_DIAGS_MAX]; /* parallel to `items`: the order of its file */
     mri_diag items[MRI_DIAGS_MAX];     /* sorted */
     uint32_t count, kept_warnings;
+    struct hidden *hidden;
     uint32_t severities[2]; /* with those that found no room */
 };
 
@@ -76,6 +85,47 @@ static size_t render(const char *text, size_t size, char *shown, uint32_t *width
     shown[bytes] = '\0';
     *width = mri_utf8_width(code);
     return bytes;
+}
+
+void mri_diags_hide(mri_diags *diags, const char *value) {
+    if (strlen(value) < HIDDEN_MIN) return;
+    for (const struct hidden *h = diags->hidden; h != NULL; h = h->next) {
+        if (h->value == value) return;
+    }
+    struct hidden *h = mri_alloc(diags->arena, sizeof *h);
+    *h = (struct hidden){.value = value, .next = diags->hidden};
+    diags->hidden = h;
+}
+
+/* Bytes at the start of `text` that are a hidden value, or as much of one as a cut text has. */
+static size_t hidden_size(const mri_diags *diags, const char *text) {
+    size_t longest = 0;
+    for (const struct hidden *h = diags->hidden; h != NULL; h = h->next) {
+        size_t same = 0;
+        while (h->value[same] != '\0' && h->value[same] == text[same]) {
+            same++;
+        }
+        const bool hides = h->value[same] == '\0' || same >= HIDDEN_CUT;
+        if (hides && same > longest) longest = same;
+    }
+    return longest;
+}
+
+static const char *text_hide(const mri_diags *diags, const char *text) {
+    if (diags->hidden == NULL) return text;
+    mri_text out = {0};
+    while (*text != '\0') {
+        const size_t size = hidden_size(diags, text);
+        if (size > 0) {
+            mri_text_puts(&out, "***");
+        } else {
+            mri_text_add(&out, text, 1);
+        }
+        text += size > 0 ? size : 1;
+    }
+    const char *copy = mri_strndup(diags->arena, out.data != NULL ? out.data : "", out.size);
+    mri_text_free(&out);
+    return copy;
 }
 
 /* A copy that a terminal can be trusted with, cut to TEXT_MAX bytes at a code point. */
@@ -171,8 +221,8 @@ void mri_diag_add(mri_diags *diags, uint32_t code, mri_severity severity, mr_pos
         .severity = severity,
         .at = at,
         .width = width > 0 ? width : 1,
-        .text = text_clean(diags->arena, text),
-        .hint = hint != NULL ? text_clean(diags->arena, hint) : NULL,
+        .text = text_clean(diags->arena, text_hide(diags, text)),
+        .hint = hint != NULL ? text_clean(diags->arena, text_hide(diags, hint)) : NULL,
     };
     /* A mistake inside of an anchor is met once for each alias but is one mistake. */
     if (diag_known(diags, source, &diag)) return;

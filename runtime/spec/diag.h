@@ -59,6 +59,9 @@ enum { MRI_DIAGS_MAX = 200 }; /* of one run; the rest is counted */
 mri_diags *mri_diags_open(mr_arena *arena);
 void mri_diag_add(mri_diags *, uint32_t code, mri_severity, mr_pos at, uint32_t width,
                   const char *hint, const char *format, ...) __attribute__((format(printf, 7, 8)));
+/* A value that no later text may show (it shows *** there), unless it is so short that it would be
+ * found in many words. Borrowed for as long as diagnostics are added. */
+void mri_diags_hide(mri_diags *, const char *value);
 uint32_t mri_diags_errors(const mri_diags *);
 uint32_t mri_diags_warnings(const mri_diags *);
 const mri_diag *mri_diags_at(const mri_diags *,

@@ -28,6 +28,9 @@ struct mri_node {
     uint32_t width;   /* of the scalar in the source, for the underline */
     const char *text; /* scalar, variables replaced */
     size_t size;
+    /* The scalar with its ${..}, when the environment gave any of its text: only this is shown. */
+    const char *written;
+    size_t written_size;
     mri_node *key;          /* of a map's child */
     mri_node *first, *next; /* children in order, siblings */
     uint32_t count;
@@ -60,7 +63,8 @@ bool mri_node_f64(const mri_node *node, double *out);
 const char *mri_node_kind_name(const mri_node *node);
 /* Why a scalar that looked like something in YAML 1.1 is text here; NULL: it did not. */
 const char *mri_node_yaml11_hint(const mri_node *node);
-/* The scalar for messages: at most 60 bytes, control bytes escaped, "(secret)" when secret. */
+/* The scalar for messages: at most 60 bytes, control bytes escaped, "(secret)" when secret, as it
+ * is written when it holds the value of an environment variable. */
 const char *mri_node_show(mr_arena *arena, const mri_node *node);
 
 /* The value of a secret: the file of `{ file: PATH }` (relative to `folder`; at most MRI_SECRET_MAX

@@ -189,21 +189,23 @@ const char *mri_node_yaml11_hint(const mri_node *node) {
 const char *mri_node_show(mr_arena *arena, const mri_node *node) {
     if (node->kind != MRI_SCALAR) return mri_node_kind_name(node);
     if (node->secret) return "(secret)";
+    const char *text = node->written != NULL ? node->written : node->text;
+    const size_t text_size = node->written != NULL ? node->written_size : node->size;
     char out[SHOWN_MAX + 4];
     size_t used = 0;
-    for (size_t at = 0; at < node->size;) {
+    for (size_t at = 0; at < text_size;) {
         char piece[16];
         uint32_t code = 0;
-        const size_t bytes = mri_utf8_next(node->text + at, node->size - at, &code);
+        const size_t bytes = mri_utf8_next(text + at, text_size - at, &code);
         if (bytes == 0 || mri_utf8_unprintable(code)) {
             (void)snprintf(piece, sizeof piece, code < 0x100 ? "\\x%02x" : "\\u%04x",
-                           bytes > 0 ? (unsigned)code : (unsigned char)node->text[at]);
+                           bytes > 0 ? (unsigned)code : (unsigned char)text[at]);
         } else {
-            memcpy(piece, node->text + at, bytes);
+            memcpy(piece, text + at, bytes);
             piece[bytes] = '\0';
         }
         const size_t size = strlen(piece);
-        const bool last = at + (bytes > 0 ? bytes : 1) == node->size;
+        const bool last = at + (bytes > 0 ? bytes : 1) == text_size;
         if (used + size > SHOWN_MAX - (last ? 0 : 3)) {
             memcpy(out + used, "...", 3);
             used += 3;

@@ -41,7 +41,8 @@ struct value {
     const char *text;
     size_t size;
     const mri_node *node; /* of vars:, else NULL */
-    bool environment;
+    bool environment;     /* all of it came from there */
+    bool hidden;          /* some of it did */
 };
 
 const char *mri_vars_find(const char *text, size_t size) {
@@ -165,7 +166,8 @@ static bool vars_value(struct vars *v, const mri_node *node, const struct use *u
     }
     /* What is wrong with the value itself has been said at its own place. */
     if (found->kind != MRI_SCALAR || found->unresolved) return false;
-    *value = (struct value){.text = found->text, .size = found->size, .node = found};
+    *value = (struct value){
+        .text = found->text, .size = found->size, .node = found, .hidden = found->written != NULL};
     return true;
 }
 
@@ -181,7 +183,9 @@ static bool use_value(struct vars *v, const mri_node *node, const struct use *us
     }
     const int size = (int)(use->name_size < 200 ? use->name_size : 200);
     if (set != NULL && mri_utf8_check(set, strlen(set)) == strlen(set)) {
-        *value = (struct value){.text = set, .size = strlen(set), .environment = true};
+        *value =
+            (struct value){.text = set, .size = strlen(set), .environment = true, .hidden = true};
+        mri_diags_hide(v->diags, set);
         return true;
     }
     if (set != NULL) {
@@ -211,9 +215,10 @@ static void whole_type(const struct vars *v, mri_node *node, const struct value 
 }
 
 /* The text of a scalar with its variables replaced, into `out`; false: it cannot be had, and that
- * was said. `value` is that of its last use, *whole whether there is nothing else. */
+ * was said. `value` is that of its last use, *whole whether there is nothing else, *hidden whether
+ * any came from the environment. */
 static bool scalar_text(struct vars *v, const mri_node *node, mri_text *out, struct value *value,
-                        bool *whole) {
+                        bool *whole, bool *hidden) {
     const char *at = node->text, *end = node->text + node->size;
     bool good = true;
     while (at < end && v->bytes + out->size <= MRI_FILE_MAX) {
@@ -229,6 +234,7 @@ static bool scalar_text(struct vars *v, const mri_node *node, mri_text *out, str
         *whole = read && use.size == node->size;
         if (read && use_value(v, node, &use, value)) {
             mri_text_add(out, value->text, value->size);
+            if (value->hidden) *hidden = true;
         } else {
             good = false;
         }
@@ -242,16 +248,20 @@ static void scalar_replace(struct vars *v, mri_node *node) {
     node->unresolved = true; /* until it is */
     if (v->bytes > MRI_FILE_MAX) return;
     mri_text out = {0};
-    bool whole = false;
+    bool whole = false, hidden = false;
     struct value value = {0};
     search_begin(v, node);
-    const bool good = scalar_text(v, node, &out, &value, &whole);
+    const bool good = scalar_text(v, node, &out, &value, &whole, &hidden);
     v->bytes += out.size;
     if (v->bytes > MRI_FILE_MAX) {
         mri_diag_add(v->diags, 4, MRI_SEV_ERROR, node->at, node->width, NULL,
                      "the values of variables make the file larger than 4 MiB");
     } else if (good) {
         node->unresolved = false;
+        if (hidden) {
+            node->written = node->text;
+            node->written_size = node->size;
+        }
         node->text = mri_strndup(v->arena, out.data != NULL ? out.data : "", out.size);
         node->size = out.size;
         if (whole) {

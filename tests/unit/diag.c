@@ -231,3 +231,14 @@ Test(diag, nearest_names) {
     longer[399] = '\0';
     cr_assert_null(mri_nearest(longer, names, count));
 }
+
+Test(diag, hidden_values_are_not_in_texts_and_hints) {
+    mri_diags_hide(diags, "sekrit");
+    mri_diags_hide(diags, "sekrit-and-longer-than-that");
+    mri_diags_hide(diags, "short"); /* too short: it would be found in many words */
+    mri_diag_add(diags, 12, MRI_SEV_ERROR, (mr_pos){.file = "f", .line = 1, .column = 1}, 1,
+                 "not sekri", "asekritb sekrit-and-longer-%s short sekrit", "tha");
+    cr_assert_eq(mri_diags_count(diags), 1);
+    cr_expect_str_eq(mri_diags_at(diags, 0)->text, "a***b *** short ***");
+    cr_expect_str_eq(mri_diags_at(diags, 0)->hint, "not sekri");
+}
