@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "support_exec.h"
 #include "support_random.h"
 
@@ -117,6 +118,37 @@ Test(exec_marks, marks_are_few) {
     cr_assert_eq(records, ROWS);
     cr_assert_leq(marks, exec_stats(&x).commits);
     cr_assert_leq(alone, ROWS / 10 + 1);
+    exec_close(&x);
+}
+
+/* A few turns, and no commit beyond those that are due. */
+static void turns(exec *x) {
+    for (int i = 0; i < 4; i++) {
+        bool progress;
+        cr_assert_eq(exec_turn(x, &progress), MR_OK, "%s", x->err.text);
+    }
+}
+
+/* Partitions without rows are told of time at most every 100 ms, and what came in between is not
+ * forgotten when the rows stop. */
+Test(exec_marks, a_mark_that_was_too_soon_follows) {
+    exec x;
+    open_form(&x, 2, 3, "fail");
+    exec_start(&x, "up", (exec_run){0});
+    const uint32_t rows_go = mri_partition_murmur2("A", 1, 3), other = (rows_go + 1) % 3;
+    exec_feed(&x, "raw", ROW("A", 100));
+    turns(&x);
+    cr_assert_eq(exec_last_mark(&x, "mid", other).time_us, 100);
+    exec_feed(&x, "raw", ROW("A", 300));
+    exec_advance(&x, 20000);
+    turns(&x);
+    cr_assert_eq(exec_last_mark(&x, "mid", rows_go).time_us, 300);
+    cr_assert_eq(exec_last_mark(&x, "mid", other).time_us, 100, "too soon");
+    for (int i = 0; i < 12; i++) {
+        exec_advance(&x, 20000);
+        turns(&x);
+    }
+    cr_assert_eq(exec_last_mark(&x, "mid", other).time_us, 300);
     exec_close(&x);
 }
 

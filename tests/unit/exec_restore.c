@@ -114,13 +114,37 @@ Test(exec_restore, what_is_not_committed_is_done_again) {
     exec_same("", exec_by_key(&x, "out"), "out");
     exec_same("", exec_state(&x, "s"), "state");
     cr_assert_eq(mri_sim_committed(x.sim, "p.s.e1", "trades", 0), MRI_OFFSET_NONE);
-    exec_kill(&x);
     x.faults.abort = 0;
-    exec_start(&x, "s", (exec_run){0});
     exec_settle(&x);
     cr_assert_eq(lines(exec_by_key(&x, "out")), 18);
     cr_assert_eq(mri_sim_committed(x.sim, "p.s.e1", "trades", 0), 20);
+    cr_assert_not_null(strstr(exec_state(&x, "s"), "746c61796f7574"), "the layout is saved");
     exec_close(&x);
+}
+
+/* Before 1970 nothing is different, and what was never set is not taken for 1970. */
+Test(exec_restore, times_before_1970_come_back_too) {
+    static const char chain[] = HEAD CANDLES "      - candles: { id: d, every: 3s }\n";
+    exec x, y;
+    exec_open(&x, chain);
+    exec_topic(&x, "trades", 1);
+    exec_start(&x, "s", (exec_run){0});
+    exec_open(&y, chain);
+    exec_topic(&y, "trades", 1);
+    for (int64_t i = 0; i < 60; i++) {
+        const int64_t at = -100 * S + i * S / 2;
+        trade(&x, i % 3 == 0 ? "A" : "B", at);
+        trade(&y, i % 3 == 0 ? "A" : "B", at);
+        exec_start(&y, "s", (exec_run){0});
+        exec_settle(&y);
+        cr_assert_eq(exec_stats(&y).late, 0);
+        exec_kill(&y);
+    }
+    exec_settle(&x);
+    exec_same(exec_by_key(&x, "out"), exec_by_key(&y, "out"), "out");
+    cr_assert_geq(lines(exec_by_key(&x, "out")), 16);
+    exec_close(&x);
+    exec_close(&y);
 }
 
 /* --- another file --------------------------------------------------------------------------------

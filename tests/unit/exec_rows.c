@@ -186,6 +186,33 @@ Test(exec_rows, a_restart_between_any_two_commits_changes_nothing) {
     exec_trades_close(&trades);
 }
 
+Test(exec_rows, aborts_count_nothing_twice) {
+    exec_trades trades;
+    exec x, y;
+    struct result all, r;
+    random_start();
+    exec_trades_open(&trades, ROWS, KEYS, 1500000);
+    whole(&x, &trades, &all);
+    uint32_t at = 0;
+    open_all(&y, NULL);
+    exec_start(&y, "s", (exec_run){.batch_rows = 30});
+    y.faults.abort = 3;
+    while (at < trades.count) {
+        bool progress;
+        feed(&y, &trades, &at, random_below(60));
+        exec_advance(&y, random_below(100000));
+        cr_assert_eq(exec_turn(&y, &progress), MR_OK, "%s", y.err.text);
+    }
+    y.faults.abort = 0;
+    exec_settle(&y);
+    cr_assert_gt(y.retries, 3);
+    result_of(&y, &r);
+    result_same(&all, &r);
+    exec_close(&y);
+    exec_close(&x);
+    exec_trades_close(&trades);
+}
+
 Test(exec_rows, several_workers_share_the_partitions) {
     exec_trades trades;
     exec x, y;
