@@ -190,13 +190,10 @@ static mr_status run_end(mri_task *task, int64_t final_us, mr_error *err) {
     return mri_task_run(task, &f.batch, 0, final_us, err);
 }
 
-/* What --until-end has to read at least: all that is there now where nobody marks the end, or where
- * the end was reached before this run and more has come since. */
+/* Where the input stood when this run saw it first. */
 static mr_status target_set(mri_task *task, mr_error *err) {
     struct mri_worker *worker = task->worker;
-    if (!worker->config.until_end || task->target != MRI_OFFSET_NONE) return MR_OK;
-    if (worker->input->marks && task->time.final_us == MR_TIME_NONE) {
-        task->target = 0;
+    if (!worker->config.until_end || worker->input->marks || task->target != MRI_OFFSET_NONE) {
         return MR_OK;
     }
     return worker->log->ops->end_offset(worker->log, worker->input->log_name, task->partition,

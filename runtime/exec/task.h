@@ -174,7 +174,7 @@ typedef struct mri_task {
     int64_t end_checked_us;
     int64_t end; /* until_end: of the input, once nobody writes it any more */
     bool end_known;
-    int64_t target;  /* until_end: what was there at the start is read to here */
+    int64_t target;  /* until_end on a topic without marks: the end at start */
     mri_text *stale; /* keys of the changelog to delete */
     uint32_t stale_count;
     mr_error unreadable; /* the first record of the changelog that cannot be read */

@@ -190,6 +190,27 @@ Test(exec_abort, partitions_that_come_and_go_change_nothing) {
     compare(true, (exec_faults){.revoke = 10});
 }
 
+Test(exec_abort, a_worker_between_two_assignments_is_not_at_its_end) {
+    enum { TURNS = 60 };
+    exec_trades trades;
+    uint32_t at = 0;
+    exec x;
+    random_start();
+    exec_trades_open(&trades, ROWS, KEYS, 0);
+    exec_open(&x, yaml);
+    exec_topic(&x, "trades", 3);
+    feed(&x, &trades, &at, trades.count);
+    exec_start(&x, "first", (exec_run){.until_end = true, .batch_rows = 1});
+    x.faults.revoke = 2;
+    for (uint32_t i = 0; i < TURNS; i++) {
+        turn(&x);
+        cr_assert_not(exec_all_ended(&x), "turn %u of %d rows", i, ROWS);
+    }
+    cr_assert_gt(x.faults_done, 0);
+    exec_close(&x);
+    exec_trades_close(&trades);
+}
+
 /* More bars in one transaction than the ring of past values holds: what it has overwritten comes
  * back with the abort. */
 Test(exec_abort, a_transaction_longer_than_the_past_is_undone) {
