@@ -263,13 +263,24 @@ static mr_status records_run(mri_task *task, uint32_t count, mr_error *err) {
     return mri_task_run(task, &f.batch, f.origins, MR_TIME_NONE, err);
 }
 
+/* How many records this turn may take: until the end, what has come since is not of this run. */
+static uint32_t records_wanted(const mri_task *task) {
+    const uint32_t batch_rows = task->worker->config.batch_rows;
+    if (task->target == MRI_OFFSET_NONE) return batch_rows;
+    const int64_t left = task->target > task->next ? task->target - task->next : 0;
+    return left < batch_rows ? (uint32_t)left : batch_rows;
+}
+
 mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
     uint32_t count = 0;
     mr_status status = target_set(task, err);
     if (status != MR_OK) return status;
-    status = worker->log->ops->fetch(worker->member, 0, task->partition, worker->config.batch_rows,
-                                     worker->records, &count, err);
+    const uint32_t wanted = records_wanted(task);
+    if (wanted > 0) {
+        status = worker->log->ops->fetch(worker->member, 0, task->partition, wanted,
+                                         worker->records, &count, err);
+    }
     if (status != MR_OK) return status;
     if (count > 0) {
         *progress = true;

@@ -401,5 +401,5 @@ void mri_task_end(mri_task *task, int64_t final_us) {
 
 bool mri_task_ended(const mri_task *task) {
     if (task->source != NULL && !task->source->ctx.ended) return false;
-    return task->time.final_us != MR_TIME_NONE && !task->dirty;
+    return task->time.final_us != MR_TIME_NONE && task->next >= task->target && !task->dirty;
 }

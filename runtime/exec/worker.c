@@ -409,13 +409,15 @@ static bool tasks_ended(const struct mri_worker *worker) {
 }
 
 /* A final mark of an earlier run is not the end when more has come behind it: the end is looked up
- * once nobody in this process writes any more, and everything before it is read first. */
+ * once nobody in this process writes any more, and everything before it is read first. Topics
+ * without marks have ended at the place that the task saw at its start. */
 static mr_status all_ended(struct mri_worker *worker, bool *ended, mr_error *err) {
     const mri_worker_config *config = &worker->config;
     *ended = false;
     if (!tasks_ended(worker)) return MR_OK;
     if (config->input_grows != NULL && config->input_grows(config->input_arg)) return MR_OK;
-    for (uint32_t i = 0; worker->input != NULL && i < worker->task_count; i++) {
+    const bool marked = worker->input != NULL && worker->input->marks;
+    for (uint32_t i = 0; marked && i < worker->task_count; i++) {
         mri_task *task = worker->tasks[i];
         if (!task->end_known) {
             const mr_status status = worker->log->ops->end_offset(
