@@ -370,6 +370,7 @@ static mr_status step_failed(mri_chain *chain, const struct run *run, mr_status 
 static mr_status step_run(mri_chain *chain, uint32_t index, const mri_flow *flow) {
     struct run *run = &chain->runs[index];
     run->flow = flow;
+    run->failed_reason = NULL; /* of a flow that was left in the middle */
     for (uint32_t i = 0; i < run->step->use_count; i++) {
         run->ctx[i].in = run->step->traits & MR_EMITS ? &flow->batch : &run->out.batch;
     }

@@ -236,8 +236,7 @@ void mri_task_end(mri_task *task, int64_t final_us);
 /* One batch from the input; *progress: something was read or time moved. */
 mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err);
 mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err);
-/* Slots of rows [0, rows) of the worker's buffers; rows without a key are refused (valid[] of the
- * result: keep). */
+/* The slot of one row of the worker's buffers. MR_ERR_RECORD: it has no key. */
 mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err);
 /* Runs the rows in the worker's buffers; final_us: see mri_flow. */
 mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,

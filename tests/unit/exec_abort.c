@@ -125,6 +125,7 @@ static void wild_run(exec *x, const exec_trades *trades, bool until_end, exec_fa
     if (until_end) feed(x, trades, &at, trades->count);
     start(x, until_end);
     x->faults = faults;
+    x->uncompacted = random_below(2) == 0;
     for (uint32_t turns = 0; at < trades->count || turns < TURNS; turns++) {
         feed(x, trades, &at, random_below(20));
         turn(x);

@@ -277,6 +277,38 @@ Test(exec_errors, a_schema_that_nobody_announced_is_a_bad_record_and_may_come_la
     exec_close(&x);
 }
 
+/* The schema is there, and its columns are not ours. */
+Test(exec_errors, a_schema_that_does_not_fit_is_a_bad_record) {
+    static const char other[] = "pipeline: p\n"
+                                "topics:\n"
+                                "  elsewhere: { key: time, time: time, name: raw, external: true,\n"
+                                "    schema: { pair: bool, time: timestamp } }\n"
+                                "  copy: { key: time, time: time }\n"
+                                "stages:\n"
+                                "  s: { from: elsewhere, idle: off, to: copy }\n";
+    exec x, y;
+    begin(&x, avro, 1);
+    exec_feed(&x, "raw", "{\"pair\":\"A\",\"time\":1}");
+    exec_open(&y, other);
+    mri_plan *const plan = x.plan;
+    mri_topic_rows **const rows = x.rows;
+    uint32_t *const partitions = x.partitions;
+    x.plan = y.plan;
+    x.rows = y.rows;
+    x.partitions = y.partitions;
+    exec_feed(&x, "elsewhere", "{\"pair\":true,\"time\":2}");
+    x.plan = plan;
+    x.rows = rows;
+    x.partitions = partitions;
+    exec_settle(&x);
+    cr_assert_eq(exec_stats(&x).rejected, 1);
+    cr_assert_eq(exec_stats(&x).rows_out, 1);
+    cr_assert_not_null(strstr(x.lines.data, "offset 1\" why=\"schema "), "%s", x.lines.data);
+    cr_assert_not_null(strstr(x.lines.data, "pair"), "%s", x.lines.data);
+    exec_close(&y);
+    exec_close(&x);
+}
+
 /* --- keys ----------------------------------------------------------------------------------------
  */
 
@@ -332,6 +364,30 @@ Test(exec_errors, fewer_keys_than_are_saved_are_too_few) {
     exec_edit(&x, BARS("skip", ", keys: { max: 3 }"));
     exec_start(&x, "s", (exec_run){0});
     fails(&x, MR_ERR_LIMIT, "topic raw, partition 0", "more than 3 keys");
+    exec_close(&x);
+}
+
+/* Two writers, of which one says nothing: time stands still, and windows pile up. */
+Test(exec_errors, too_many_open_windows_stop_the_stage_with_the_key) {
+    static const char yaml[] =
+        "pipeline: p\n"
+        "topics:\n"
+        "  raw: { key: pair, time: time, partitions: 2, format: json, external: true,\n"
+        "    schema: { pair: string, time: timestamp, price: float64, quantity: float64 } }\n"
+        "  mid: { key: pair, time: time, partitions: 1, format: json }\n"
+        "  out: { key: pair, time: window_end, partitions: 1, format: json }\n"
+        "stages:\n"
+        "  up: { from: raw, to: mid }\n"
+        "  s: { from: mid, to: out, steps: [ { candles: { id: c, every: 1ms } } ] }\n";
+    exec x;
+    exec_open(&x, yaml);
+    exec_start(&x, "s", (exec_run){0});
+    for (int i = 0; i < 4096; i++) {
+        exec_feed(&x, "mid", "{\"pair\":\"BTC\",\"time\":%d,\"price\":1,\"quantity\":1}", i * 1000);
+    }
+    exec_settle(&x);
+    exec_feed(&x, "mid", "{\"pair\":\"BTC\",\"time\":5000000,\"price\":1,\"quantity\":1}");
+    fails(&x, MR_ERR_LIMIT, "step 'c'", "key 'BTC' has more than 4096");
     exec_close(&x);
 }
 

@@ -276,6 +276,7 @@ Test(exec_restore, an_added_output_touches_no_other) {
     const char *first = exec_by_key(&y, "out");
     exec_edit(&y, HEAD CANDLES TA(LONG ", " RSI ", " VOLUME ", " EMA ", " SMA));
     for (uint32_t at = HALF; at < ROWS; at += ROWS / 10) { /* with restarts on the way */
+        y.uncompacted = !y.uncompacted;
         exec_start(&y, "s", (exec_run){.batch_rows = 40});
         feed(&y, &trades, at, at + ROWS / 10);
         exec_settle(&y);

@@ -167,6 +167,7 @@ Test(exec_rows, a_restart_between_any_two_commits_changes_nothing) {
     uint32_t at = 0;
     open_all(&y, NULL);
     while (at < trades.count) {
+        y.uncompacted = random_below(2) == 0;
         exec_start(&y, "s", (exec_run){.batch_rows = 1 + random_below(100)});
         feed(&y, &trades, &at, random_below(150));
         exec_settle(&y);
@@ -202,6 +203,37 @@ Test(exec_rows, aborts_count_nothing_twice) {
         feed(&y, &trades, &at, random_below(60));
         exec_advance(&y, random_below(100000));
         cr_assert_eq(exec_turn(&y, &progress), MR_OK, "%s", y.err.text);
+    }
+    y.faults.abort = 0;
+    exec_settle(&y);
+    cr_assert_gt(y.retries, 3);
+    result_of(&y, &r);
+    result_same(&all, &r);
+    exec_close(&y);
+    exec_close(&x);
+    exec_trades_close(&trades);
+}
+
+/* More keys and timers than tables begin with, new ones in transactions that abort. */
+Test(exec_rows, many_keys_are_found_again_after_aborts) {
+    exec_trades trades;
+    exec x, y;
+    struct result all, r;
+    random_start();
+    exec_trades_open(&trades, ROWS, 900, 1500000);
+    whole(&x, &trades, &all);
+    cr_assert_gt(all.stats.keys, 700);
+    uint32_t at = 0;
+    open_all(&y, NULL);
+    exec_start(&y, "s", (exec_run){.batch_rows = 200});
+    while (at < trades.count) {
+        bool progress;
+        feed(&y, &trades, &at, 100);
+        y.faults.abort = random_below(2);
+        exec_advance(&y, 200000);
+        for (int i = 0; i < 3; i++) {
+            cr_assert_eq(exec_turn(&y, &progress), MR_OK, "%s", y.err.text);
+        }
     }
     y.faults.abort = 0;
     exec_settle(&y);

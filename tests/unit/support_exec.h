@@ -58,6 +58,8 @@ typedef struct exec {
     int64_t now_us, wall_us;
     exec_faults faults;
     uint32_t faults_done;
+    bool
+        uncompacted; /* a scan gives old values and tombstones too: a log that is not cleaned yet */
     exec_worker workers[EXEC_WORKERS];
     uint32_t worker_count;
     exec_caught caught[EXEC_SINKS];
