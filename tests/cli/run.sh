@@ -139,4 +139,26 @@ if command -v script >/dev/null; then
     all_rows
 fi
 
+# a stage without state keeps no keys, so it may see more of them than one with state could hold
+cat >stateless.yaml <<'YAML'
+pipeline: stateless
+stages:
+  s:
+    source: { replay: { path: keys.csv, format: csv } }
+    key: pair
+    time: time
+    keys: { max: 2 }
+    steps: [ { filter: { where: price > 0 } } ]
+    sink: { file: { path: keys.out.csv } }
+YAML
+printf 'time,pair,price,quantity,side,trade_id\n' >keys.csv
+for key in A B C D E; do printf '2024-01-01T00:00:01Z,%s,1,1,buy,1\n' "$key"; done >>keys.csv
+run_cli 0 run stateless.yaml --until-end
+[ "$(wc -l <keys.out.csv)" = 6 ] || fail 'a stage without state did not pass five keys'
+sed 's/filter: { where: price > 0 }/candles: { id: c, every: 1m }/; s/pipeline: stateless/pipeline: stateful/' \
+    stateless.yaml >stateful.yaml
+sed -i 's/keys.out.csv/keys.bars.csv/' stateful.yaml
+run_cli 10 run stateful.yaml --until-end
+has err 'more than 2 keys'
+
 done_ok
