@@ -255,8 +255,9 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
 /* Tasks are opened by the turn that follows, so that one that cannot be restored now is tried again
  * without asking the log for another assignment. */
 static mr_status assigned(void *self, const uint32_t *partitions, uint32_t count,
-                          const int64_t *offsets, mr_error *err) {
+                          const int64_t *offsets, const bool *unchanged, mr_error *err) {
     struct mri_worker *worker = self;
+    (void)unchanged; /* every task is restored anew */
     worker->assigned = true;
     worker->opening =
         mri_realloc(worker->opening, worker->opening_count + count + 1u, sizeof *worker->opening);

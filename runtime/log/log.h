@@ -52,9 +52,11 @@ typedef struct mri_offset {
 typedef struct mri_member_events {
     void *self;
     /* Partition numbers now owned, the same numbers on every input; offsets[i * inputs + k] is the
-     * committed next offset of partitions[i] on input k, MRI_OFFSET_NONE when there is none. */
+     * committed next offset of partitions[i] on input k, MRI_OFFSET_NONE when there is none.
+     * unchanged[i]: the last commit of partitions[i] in the group is this member's own, so nobody
+     * else has moved it since the member let it go. */
     mr_status (*assigned)(void *self, const uint32_t *partitions, uint32_t count,
-                          const int64_t *offsets, mr_error *err);
+                          const int64_t *offsets, const bool *unchanged, mr_error *err);
     /* Partitions about to go: the handler may still commit, unless `lost`. */
     mr_status (*revoked)(void *self, const uint32_t *partitions, uint32_t count, bool lost,
                          mr_error *err);
@@ -74,6 +76,16 @@ typedef struct mri_member_config {
 /* Called once per record; a status other than MR_OK ends the scan and is returned. */
 typedef mr_status mri_scan_fn(void *arg, const mri_record *record, mr_error *err);
 
+/* Where a partition begins and ends. */
+typedef struct mri_bounds {
+    int64_t low;    /* the first offset that is still there */
+    int64_t stable; /* nothing before it is undecided: what readers see now ends here */
+    int64_t high;   /* behind the last record written, open transactions included */
+} mri_bounds;
+
+/* One partition, read in pieces and without a group. One thread at a time. */
+typedef struct mri_reader mri_reader;
+
 struct mri_log {
     const struct mri_log_ops *ops;
     const char *name; /* "local:DIR", "kafka://host:port", for messages */
@@ -89,6 +101,20 @@ typedef struct mri_log_ops {
      * once, in order of writing per key) to the end that is stable at the call, without a group. */
     mr_status (*scan)(mri_log *, const char *topic, uint32_t partition, mri_scan_fn *, void *arg,
                       mr_error *);
+    /* The same in pieces: committed records from offset `from` (MRI_OFFSET_NONE: the start) to the
+     * end that is stable at the call. MR_ERR_STATE: `from` lies outside of what is there, or this
+     * log keeps no offsets for the topic: read from the start. */
+    mr_status (*reader_open)(mri_log *, const char *topic, uint32_t partition, int64_t from,
+                             mri_reader **, mr_error *);
+    /* Up to `max` records, borrowed until the next call; waits at most about 10 ms for the first.
+     * *count 0 and not *done: nothing now, call again. *done: all have been given. */
+    mr_status (*reader_next)(mri_reader *, uint32_t max, mri_record *records, uint32_t *count,
+                             bool *done, mr_error *);
+    /* How far it is and where it ends, in offsets, for people; equal when done. */
+    void (*reader_progress)(const mri_reader *, int64_t *at, int64_t *end);
+    void (*reader_close)(mri_reader *);
+    /* Cheap enough to ask every few seconds per partition. Bounded wait. */
+    mr_status (*bounds)(mri_log *, const char *topic, uint32_t partition, mri_bounds *, mr_error *);
     /* Offset behind the last committed record. Bounded wait. */
     mr_status (*end_offset)(mri_log *, const char *topic, uint32_t partition, int64_t *next,
                             mr_error *);

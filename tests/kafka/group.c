@@ -51,7 +51,8 @@ static mr_status copier_abort(struct copier *c, bool seek, mr_error *err) {
 }
 
 static mr_status copier_assigned(void *self, const uint32_t *partitions, uint32_t count,
-                                 const int64_t *offsets, mr_error *err) {
+                                 const int64_t *offsets, const bool *unchanged, mr_error *err) {
+    (void)unchanged;
     (void)err;
     struct copier *c = self;
     memset(c->owned, 0, sizeof c->owned);

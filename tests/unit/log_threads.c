@@ -71,8 +71,9 @@ struct worker {
 };
 
 static mr_status worker_assigned(void *self, const uint32_t *partitions, uint32_t count,
-                                 const int64_t *offsets, mr_error *err) {
+                                 const int64_t *offsets, const bool *unchanged, mr_error *err) {
     (void)offsets;
+    (void)unchanged;
     (void)err;
     struct worker *w = self;
     memcpy(w->partitions, partitions, count * sizeof *partitions);

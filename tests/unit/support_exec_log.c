@@ -115,12 +115,13 @@ static void fault_member_close(mri_member *member) {
 }
 
 static mr_status note_assigned(void *self, const uint32_t *partitions, uint32_t count,
-                               const int64_t *offsets, mr_error *err) {
+                               const int64_t *offsets, const bool *unchanged, mr_error *err) {
     mri_member *member = self;
     for (uint32_t i = 0; i < count; i++) {
         member->owned[partitions[i]] = true;
     }
-    return member->events->assigned(member->events->self, partitions, count, offsets, err);
+    return member->events->assigned(member->events->self, partitions, count, offsets, unchanged,
+                                    err);
 }
 
 static mr_status note_revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
@@ -132,6 +133,7 @@ static mr_status note_revoked(void *self, const uint32_t *partitions, uint32_t c
 static mr_status give_back(mri_member *member, const mri_member_events *events, mr_error *err) {
     mri_log *sim = member->log->x->sim;
     int64_t offsets[EXEC_PARTITIONS];
+    const bool unchanged[EXEC_PARTITIONS] = {false};
     const uint32_t count = member->taken_count;
     member->taken_count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -141,7 +143,7 @@ static mr_status give_back(mri_member *member, const mri_member_events *events, 
         cr_assert_eq(sim->ops->seek(member->inner, 0, partition, next, err), MR_OK);
         member->owned[partition] = true;
     }
-    return events->assigned(events->self, member->taken, count, offsets, err);
+    return events->assigned(events->self, member->taken, count, offsets, unchanged, err);
 }
 
 static mr_status take_away(mri_member *member, const mri_member_events *events, mr_error *err) {

@@ -27,7 +27,8 @@ void log_topic(const log_kind *kind, mri_log *log, const char *name, uint32_t pa
 }
 
 static mr_status reader_assigned(void *self, const uint32_t *partitions, uint32_t count,
-                                 const int64_t *offsets, mr_error *err) {
+                                 const int64_t *offsets, const bool *unchanged, mr_error *err) {
+    (void)unchanged;
     (void)err;
     log_reader *reader = self;
     cr_assert_leq(count * reader->inputs, 256u);

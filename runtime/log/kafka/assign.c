@@ -192,13 +192,15 @@ static mr_status member_queues(mri_member *member, rd_kafka_topic_partition_list
 static mr_status member_tell(mri_member *member, mr_error *err) {
     const uint32_t count = member->partition_count * member->input_count;
     int64_t *offsets = mri_calloc((size_t)count + 1, sizeof *offsets);
+    bool *unchanged = mri_calloc((size_t)member->partition_count + 1, sizeof *unchanged);
     for (uint32_t i = 0; i < count; i++) {
         offsets[i] = member->queues[i].committed;
     }
     const mri_member_events *events = member->events;
-    const mr_status status =
-        events->assigned(events->self, member->partitions, member->partition_count, offsets, err);
+    const mr_status status = events->assigned(events->self, member->partitions,
+                                              member->partition_count, offsets, unchanged, err);
     free(offsets);
+    free(unchanged);
     return status;
 }
 

@@ -272,6 +272,7 @@ static mr_status member_assign(mri_member *member, const mri_member_events *even
     const uint32_t inputs = member->input_count, all = member->partitions;
     uint32_t *owned = mri_calloc(all, sizeof *owned), count = 0;
     int64_t *offsets = mri_calloc((size_t)all * inputs, sizeof *offsets);
+    bool *unchanged = mri_calloc(all, sizeof *unchanged);
     int code = reader_enter(member);
     for (uint32_t p = member->worker; p < all && code == 0; p += member->workers) {
         for (uint32_t k = 0; k < inputs && code == 0; k++) {
@@ -289,9 +290,10 @@ static mr_status member_assign(mri_member *member, const mri_member_events *even
         status = local_fail(member->log, code, "the offsets of a group are read", err);
     } else {
         member->assigned = true;
-        status = events->assigned(events->self, owned, count, offsets, err);
+        status = events->assigned(events->self, owned, count, offsets, unchanged, err);
     }
     free(owned);
+    free(unchanged);
     free(offsets);
     return status;
 }

@@ -335,6 +335,7 @@ static mr_status sim_assign(mri_member *member, const mri_member_events *events,
     const uint32_t inputs = member->input_count, all = member->partition_count;
     uint32_t *owned = mri_calloc(all, sizeof *owned);
     int64_t *offsets = mri_calloc((size_t)all * inputs, sizeof *offsets);
+    bool *unchanged = mri_calloc(all, sizeof *unchanged);
     uint32_t count = 0;
     for (uint32_t p = 0; p < all; p++) {
         if (p % member->workers != member->worker) continue;
@@ -348,8 +349,9 @@ static mr_status sim_assign(mri_member *member, const mri_member_events *events,
         owned[count++] = p;
     }
     member->assigned = true;
-    const mr_status status = events->assigned(events->self, owned, count, offsets, err);
+    const mr_status status = events->assigned(events->self, owned, count, offsets, unchanged, err);
     free(owned);
+    free(unchanged);
     free(offsets);
     return status;
 }

@@ -1,0 +1,72 @@
+/* fault.c: failpoints and mutants by name. */
+#include "base/fault.h"
+
+const char *const mri_failpoints[] = {
+    "commit-before-flush",    /* records sent, not flushed */
+    "commit-after-flush",     /* delivered, offsets not sent */
+    "commit-after-offsets",   /* offsets in the transaction, not committed */
+    "commit-inside",          /* the commit is on its way */
+    "commit-before-merge",    /* the log has committed, the worker does not know */
+    "snapshot-before-write",  /* of a snapshot file */
+    "snapshot-before-sync",   /* written, not durable */
+    "snapshot-before-rename", /* durable, without its name */
+    NULL,
+};
+
+const mri_mutant_row mri_mutants[] = {
+    {NULL, NULL},
+};
+
+#ifdef MR_FAULTS
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static _Noreturn void unknown(const char *what, const char *name) {
+    (void)fprintf(stderr, "there is no %s '%s'; see runtime/base/fault.c\n", what, name);
+    exit(2);
+}
+
+static bool is_failpoint(const char *name, size_t size) {
+    for (size_t i = 0; mri_failpoints[i] != NULL; i++) {
+        if (strlen(mri_failpoints[i]) == size && memcmp(mri_failpoints[i], name, size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mri_failpoint(const char *name) {
+    static atomic_long visits;
+    const char *wanted = getenv("MILLRACE_FAILPOINT");
+    if (wanted == NULL) return;
+    const size_t size = strcspn(wanted, ":");
+    if (!is_failpoint(wanted, size)) unknown("failpoint", wanted);
+    if (strlen(name) != size || memcmp(name, wanted, size) != 0) return;
+    const long number = wanted[size] == ':' ? strtol(wanted + size + 1, NULL, 10) : 1;
+    if (atomic_fetch_add(&visits, 1) + 1 == number) (void)kill(getpid(), SIGKILL);
+}
+
+static const char *mutant_now;
+static bool mutant_read;
+
+void mri_mutant_set(const char *name) {
+    mutant_read = true;
+    mutant_now = NULL;
+    if (name == NULL) return;
+    for (size_t i = 0; mri_mutants[i].name != NULL; i++) {
+        if (strcmp(mri_mutants[i].name, name) == 0) mutant_now = mri_mutants[i].name;
+    }
+    if (mutant_now == NULL) unknown("mutant", name);
+}
+
+bool mri_mutant(const char *name) {
+    if (!mutant_read) mri_mutant_set(getenv("MILLRACE_MUTANT"));
+    return mutant_now != NULL && strcmp(mutant_now, name) == 0;
+}
+
+#endif
