@@ -71,7 +71,8 @@ static const log_kind local_kind = {.open = local_open,
                                     .close = local_close,
                                     .prefix = "t",
                                     .dense = true,
-                                    .strict_keys = true};
+                                    .strict_keys = true,
+                                    .by_key = true};
 
 #define X(name)                          \
     Test(log_local, name) {              \

@@ -15,6 +15,14 @@ struct fault_log {
     exec *x;
 };
 
+struct mri_reader {
+    exec *x;
+    mri_reader *inner; /* NULL: everything that was ever written */
+    char *topic;
+    uint32_t partition;
+    int64_t at, end;
+};
+
 struct mri_member {
     struct fault_log *log;
     mri_member *inner;
@@ -28,6 +36,11 @@ struct mri_member {
 
 static exec *exec_of(mri_log *log) {
     return ((struct fault_log *)log)->x;
+}
+
+static char *copy(const char *text) {
+    const size_t size = strlen(text) + 1;
+    return memcpy(mri_malloc(size), text, size);
 }
 
 static bool strikes(exec *x, uint32_t one_in) {
@@ -73,6 +86,68 @@ static mr_status fault_scan(mri_log *log, const char *topic, uint32_t partition,
                            : status; /* some or all has been told by then */
 }
 
+static mr_status fault_reader_open(mri_log *log, const char *topic, uint32_t partition,
+                                   int64_t from, mri_reader **out, mr_error *err) {
+    exec *x = exec_of(log);
+    mr_status status = busy(x, x->faults.busy, "reader_open", err);
+    if (status != MR_OK) return status;
+    mri_reader *inner = NULL;
+    status = x->sim->ops->reader_open(x->sim, topic, partition, from, &inner, err);
+    if (status != MR_OK) return status;
+    mri_reader *reader = mri_calloc(1, sizeof *reader);
+    *reader = (mri_reader){.x = x, .inner = inner, .partition = partition};
+    reader->topic = copy(topic);
+    x->sim->ops->reader_progress(inner, &reader->at, &reader->end);
+    if (x->uncompacted) {
+        x->sim->ops->reader_close(inner);
+        reader->inner = NULL;
+    }
+    *out = reader;
+    return MR_OK;
+}
+
+/* Some or all may have been told when it fails; a piece may be smaller than it could be. */
+static mr_status fault_reader_next(mri_reader *reader, uint32_t max, mri_record *records,
+                                   uint32_t *count, bool *done, mr_error *err) {
+    exec *x = reader->x;
+    *count = 0;
+    *done = false;
+    const mr_status status = busy(x, x->faults.busy, "reader_next", err);
+    if (status != MR_OK) return status;
+    if (strikes(x, x->faults.fetch)) max = random_below(max + 1);
+    if (max == 0) return MR_OK;
+    if (reader->inner != NULL) {
+        return x->sim->ops->reader_next(reader->inner, max, records, count, done, err);
+    }
+    size_t all = 0;
+    const mri_record *written = mri_sim_records(x->sim, reader->topic, reader->partition, &all);
+    while (*count < max && reader->at < reader->end) {
+        records[(*count)++] = written[reader->at++];
+    }
+    *done = reader->at == reader->end;
+    return MR_OK;
+}
+
+static void fault_reader_progress(const mri_reader *reader, int64_t *at, int64_t *end) {
+    *at = reader->at;
+    *end = reader->end;
+    if (reader->inner != NULL) reader->x->sim->ops->reader_progress(reader->inner, at, end);
+}
+
+static void fault_reader_close(mri_reader *reader) {
+    if (reader == NULL) return;
+    if (reader->inner != NULL) reader->x->sim->ops->reader_close(reader->inner);
+    free(reader->topic);
+    free(reader);
+}
+
+static mr_status fault_bounds(mri_log *log, const char *topic, uint32_t partition,
+                              mri_bounds *bounds, mr_error *err) {
+    exec *x = exec_of(log);
+    const mr_status status = busy(x, x->faults.busy, "bounds", err);
+    return status == MR_OK ? x->sim->ops->bounds(x->sim, topic, partition, bounds, err) : status;
+}
+
 static mr_status fault_end_offset(mri_log *log, const char *topic, uint32_t partition,
                                   int64_t *next, mr_error *err) {
     exec *x = exec_of(log);
@@ -88,11 +163,6 @@ static mr_status fault_publish(mri_log *log, const char *topic, uint32_t partiti
 
 /* --- members -------------------------------------------------------------------------------------
  */
-
-static char *copy(const char *text) {
-    const size_t size = strlen(text) + 1;
-    return memcpy(mri_malloc(size), text, size);
-}
 
 static mr_status fault_member_open(mri_log *log, const mri_member_config *config, mri_member **out,
                                    mr_error *err) {
@@ -261,6 +331,11 @@ static void fault_close(mri_log *log) {
 static const mri_log_ops fault_ops = {
     .topic_ensure = fault_ensure,
     .scan = fault_scan,
+    .reader_open = fault_reader_open,
+    .reader_next = fault_reader_next,
+    .reader_progress = fault_reader_progress,
+    .reader_close = fault_reader_close,
+    .bounds = fault_bounds,
     .end_offset = fault_end_offset,
     .publish = fault_publish,
     .member_open = fault_member_open,

@@ -155,3 +155,53 @@ void log_commit(log_reader *reader, uint32_t input, uint32_t partition, int64_t 
     mr_error err = {0};
     cr_assert_eq(reader->log->ops->commit(reader->member, &offset, 1, &err), MR_OK, "%s", err.text);
 }
+
+/* --- counters, ends and folds ----------------------------------------------------------------- */
+
+void log_expect_counter(void *arg, uint32_t index, const mri_record *record) {
+    (void)index;
+    log_counter *c = arg;
+    char text[32];
+    const int size = snprintf(text, sizeof text, "%lld", (long long)c->next);
+    cr_assert_eq((int)record->value_size, size, "value %.*s, not %s", (int)record->value_size,
+                 (const char *)record->value, text);
+    cr_assert(memcmp(record->value, text, (size_t)size) == 0, "value %.*s, not %s",
+              (int)record->value_size, (const char *)record->value, text);
+    cr_assert_gt(record->offset, c->last_offset);
+    if (c->kind->dense) cr_assert_eq(record->offset, c->next);
+    c->last_offset = record->offset;
+    c->next++;
+}
+
+void log_send_numbers(const log_kind *kind, log_reader *reader, const char *topic,
+                      uint32_t partition, int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "%lld", (long long)i);
+        log_send(kind, reader, topic, partition, "k", text);
+    }
+}
+
+int64_t log_end_offset(const log_kind *kind, mri_log *log, const char *topic, uint32_t partition) {
+    int64_t next = -1;
+    mr_error err = {0};
+    cr_assert_eq(log->ops->end_offset(log, log_name(kind, topic), partition, &next, &err), MR_OK,
+                 "%s", err.text);
+    return next;
+}
+
+mr_status log_fold(void *arg, const mri_record *record, mr_error *err) {
+    (void)err;
+    log_folded *f = arg;
+    uint32_t i = 0;
+    while (i < f->count && (strlen(f->keys[i]) != record->key_size ||
+                            memcmp(f->keys[i], record->key, record->key_size) != 0)) {
+        i++;
+    }
+    cr_assert_lt(i, 8u);
+    memcpy(f->keys[i], record->key, record->key_size);
+    if (record->value != NULL) memcpy(f->values[i], record->value, record->value_size);
+    f->values[i][record->value == NULL ? 0 : record->value_size] = '\0';
+    if (i == f->count) f->count++;
+    return MR_OK;
+}

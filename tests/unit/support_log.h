@@ -19,6 +19,7 @@ typedef struct log_kind {
     const char *prefix; /* of topics, groups and transactional ids; new for every test */
     bool dense;         /* offsets have no gaps */
     bool strict_keys;   /* a compacted topic refuses a record without key in send() */
+    bool by_key;        /* a compacted topic keeps no offsets: it is read from the start alone */
 } log_kind;
 
 #define LOG_CONFORMANCE(X) \
@@ -37,7 +38,11 @@ typedef struct log_kind {
     X(refusals)            \
     X(fenced)              \
     X(borrowed)            \
-    X(publish)
+    X(publish)             \
+    X(reader)              \
+    X(reader_places)       \
+    X(reader_compacted)    \
+    X(bounds)
 /* Calls come from several threads, and member_poll() waits. */
 #define LOG_CONFORMANCE_THREADS(X) \
     X(two_threads)                 \
@@ -93,5 +98,22 @@ void log_send(const log_kind *kind, log_reader *reader, const char *topic, uint3
               const char *key, const char *value);
 void log_begin(log_reader *reader);
 void log_commit(log_reader *reader, uint32_t input, uint32_t partition, int64_t next);
+
+/* Expects values that are numbers counting from `next`, at rising offsets. */
+typedef struct log_counter {
+    const log_kind *kind;
+    int64_t next, last_offset;
+} log_counter;
+void log_expect_counter(void *counter, uint32_t index, const mri_record *record);
+/* Sends such values of [from, to). */
+void log_send_numbers(const log_kind *kind, log_reader *reader, const char *topic,
+                      uint32_t partition, int64_t from, int64_t to);
+int64_t log_end_offset(const log_kind *kind, mri_log *log, const char *topic, uint32_t partition);
+/* Folds what is read, as mri_scan_fn: the newest value of each of a few keys. */
+typedef struct log_folded {
+    char keys[8][600], values[8][16]; /* an empty value text: deleted */
+    uint32_t count;
+} log_folded;
+mr_status log_fold(void *folded, const mri_record *record, mr_error *err);
 
 #endif

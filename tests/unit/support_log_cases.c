@@ -12,42 +12,12 @@
 
 /* --- helpers ---------------------------------------------------------------------------------- */
 
-/* Expects values that are numbers counting from `next`, at rising offsets. */
-struct counter {
-    const log_kind *kind;
-    int64_t next, last_offset;
-};
-
-static void expect_counter(void *arg, uint32_t index, const mri_record *record) {
-    (void)index;
-    struct counter *c = arg;
-    char text[32];
-    const int size = snprintf(text, sizeof text, "%lld", (long long)c->next);
-    cr_assert_eq((int)record->value_size, size, "value %.*s, not %s", (int)record->value_size,
-                 (const char *)record->value, text);
-    cr_assert(memcmp(record->value, text, (size_t)size) == 0, "value %.*s, not %s",
-              (int)record->value_size, (const char *)record->value, text);
-    cr_assert_gt(record->offset, c->last_offset);
-    if (c->kind->dense) cr_assert_eq(record->offset, c->next);
-    c->last_offset = record->offset;
-    c->next++;
-}
-
 static void expect_text(void *arg, uint32_t index, const mri_record *record) {
     const char *const *texts = arg;
     cr_assert_eq(record->value_size, strlen(texts[index]), "value %.*s, not %s",
                  (int)record->value_size, (const char *)record->value, texts[index]);
     cr_assert(memcmp(record->value, texts[index], record->value_size) == 0, "value %.*s, not %s",
               (int)record->value_size, (const char *)record->value, texts[index]);
-}
-
-static void send_numbers(const log_kind *kind, log_reader *reader, const char *topic,
-                         uint32_t partition, int64_t from, int64_t to) {
-    for (int64_t i = from; i < to; i++) {
-        char text[32];
-        (void)snprintf(text, sizeof text, "%lld", (long long)i);
-        log_send(kind, reader, topic, partition, "k", text);
-    }
 }
 
 static mr_status count_record(void *arg, const mri_record *record, mr_error *err) {
@@ -66,15 +36,6 @@ static uint32_t scan_count(const log_kind *kind, mri_log *log, const char *topic
     return count;
 }
 
-static int64_t end_offset(const log_kind *kind, mri_log *log, const char *topic,
-                          uint32_t partition) {
-    int64_t next = -1;
-    mr_error err = {0};
-    cr_assert_eq(log->ops->end_offset(log, log_name(kind, topic), partition, &next, &err), MR_OK,
-                 "%s", err.text);
-    return next;
-}
-
 /* --- order, transactions ---------------------------------------------------------------------- */
 
 void log_conform_order(const log_kind *kind) {
@@ -86,18 +47,18 @@ void log_conform_order(const log_kind *kind) {
     for (int64_t turn = 0; turn < 10; turn++) {
         log_begin(&writer);
         for (uint32_t p = 0; p < 3; p++) {
-            send_numbers(kind, &writer, "out", p, turn * 100, turn * 100 + 100);
+            log_send_numbers(kind, &writer, "out", p, turn * 100, turn * 100 + 100);
         }
         log_commit(&writer, 0, 0, 0);
     }
     log_join(kind, log, &(log_join_options){.group = "r", .inputs = {"out"}}, &reader);
     cr_assert_eq(reader.count, 3u);
     for (uint32_t p = 0; p < 3; p++) {
-        struct counter c = {kind, 0, -1};
-        log_read(&reader, 0, p, 1000, expect_counter, &c);
+        log_counter c = {kind, 0, -1};
+        log_read(&reader, 0, p, 1000, log_expect_counter, &c);
         cr_assert_eq(scan_count(kind, log, "out", p), 1000u);
-        if (kind->dense) cr_assert_eq(end_offset(kind, log, "out", p), 1000);
-        cr_assert_gt(end_offset(kind, log, "out", p), c.last_offset);
+        if (kind->dense) cr_assert_eq(log_end_offset(kind, log, "out", p), 1000);
+        cr_assert_gt(log_end_offset(kind, log, "out", p), c.last_offset);
     }
     log_leave(&reader);
     log_leave(&writer);
@@ -114,8 +75,8 @@ void log_conform_transactions(const log_kind *kind) {
     log_join(kind, log, &(log_join_options){.group = "w", .inputs = {"in"}}, &writer);
     log_begin(&writer);
     log_begin(&writer); /* one is open: nothing happens */
-    send_numbers(kind, &writer, "a", 0, 0, 10);
-    send_numbers(kind, &writer, "b", 0, 0, 10);
+    log_send_numbers(kind, &writer, "a", 0, 0, 10);
+    log_send_numbers(kind, &writer, "b", 0, 0, 10);
     log_send(kind, &writer, "state", 0, "k", "v");
     cr_assert_eq(scan_count(kind, log, "a", 0), 0u);
     cr_assert_eq(scan_count(kind, log, "b", 0), 0u);
@@ -202,7 +163,7 @@ void log_conform_restart(const log_kind *kind) {
         cr_assert_eq(writer.offsets[0], MRI_OFFSET_NONE);
         cr_assert_eq(writer.offsets[1], round == 0 ? MRI_OFFSET_NONE : next);
         log_begin(&writer);
-        send_numbers(kind, &writer, "out", 1, round * 50, round * 50 + 50);
+        log_send_numbers(kind, &writer, "out", 1, round * 50, round * 50 + 50);
         char text[32];
         (void)snprintf(text, sizeof text, "%u", round);
         log_send(kind, &writer, "state", 1, "round", text);
@@ -213,9 +174,9 @@ void log_conform_restart(const log_kind *kind) {
         log_topic(kind, log, "out", 2, false);
         log_topic(kind, log, "state", 2, true);
     }
-    struct counter c = {kind, 0, -1};
+    log_counter c = {kind, 0, -1};
     log_join(kind, log, &(log_join_options){.group = "r", .inputs = {"out"}}, &reader);
-    log_read(&reader, 0, 1, 150, expect_counter, &c);
+    log_read(&reader, 0, 1, 150, log_expect_counter, &c);
     cr_assert_eq(scan_count(kind, log, "out", 0), 0u);
     cr_assert_geq(scan_count(kind, log, "state", 1), 1u);
     log_leave(&reader);
@@ -237,16 +198,16 @@ void log_conform_seek(const log_kind *kind) {
         cr_assert_eq(log->ops->publish(log, log_name(kind, "in"), 0, records, 40, &err), MR_OK);
     }
     log_join(kind, log, &(log_join_options){.group = "r", .inputs = {"in"}}, &reader);
-    struct counter c = {kind, 0, -1};
-    log_read(&reader, 0, 0, 150, expect_counter, &c);
+    log_counter c = {kind, 0, -1};
+    log_read(&reader, 0, 0, 150, log_expect_counter, &c);
     const int64_t middle = c.last_offset + 1;
-    log_read(&reader, 0, 0, 30, expect_counter, &c);
+    log_read(&reader, 0, 0, 30, log_expect_counter, &c);
     cr_assert_eq(log->ops->seek(reader.member, 0, 0, middle, &err), MR_OK, "%s", err.text);
-    c = (struct counter){kind, 150, -1};
-    log_read(&reader, 0, 0, 50, expect_counter, &c);
+    c = (log_counter){kind, 150, -1};
+    log_read(&reader, 0, 0, 50, log_expect_counter, &c);
     cr_assert_eq(log->ops->seek(reader.member, 0, 0, 0, &err), MR_OK, "%s", err.text);
-    c = (struct counter){kind, 0, -1};
-    log_read(&reader, 0, 0, 200, expect_counter, &c);
+    c = (log_counter){kind, 0, -1};
+    log_read(&reader, 0, 0, 200, log_expect_counter, &c);
     log_leave(&reader);
     kind->close(kind->self, log);
 }
@@ -272,34 +233,12 @@ void log_conform_from_end(const log_kind *kind) {
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* Folds a scan: the newest value of each of a few keys. */
-struct folded {
-    char keys[8][600], values[8][16]; /* an empty value text: deleted */
-    uint32_t count;
-};
-
-static mr_status fold_record(void *arg, const mri_record *record, mr_error *err) {
-    (void)err;
-    struct folded *f = arg;
-    uint32_t i = 0;
-    while (i < f->count && (strlen(f->keys[i]) != record->key_size ||
-                            memcmp(f->keys[i], record->key, record->key_size) != 0)) {
-        i++;
-    }
-    cr_assert_lt(i, 8u);
-    memcpy(f->keys[i], record->key, record->key_size);
-    if (record->value != NULL) memcpy(f->values[i], record->value, record->value_size);
-    f->values[i][record->value == NULL ? 0 : record->value_size] = '\0';
-    if (i == f->count) f->count++;
-    return MR_OK;
-}
-
 static void expect_folded(const log_kind *kind, mri_log *log, const char *key, const char *value) {
-    struct folded f = {0};
+    log_folded f = {0};
     mr_error err = {0};
     const char *found = "";
-    cr_assert_eq(log->ops->scan(log, log_name(kind, "state"), 0, fold_record, &f, &err), MR_OK,
-                 "%s", err.text);
+    cr_assert_eq(log->ops->scan(log, log_name(kind, "state"), 0, log_fold, &f, &err), MR_OK, "%s",
+                 err.text);
     for (uint32_t i = 0; i < f.count; i++) {
         if (strcmp(f.keys[i], key) == 0) found = f.values[i];
     }
@@ -325,13 +264,13 @@ void log_conform_compacted(const log_kind *kind) {
         log_send(kind, &writer, "state", 0, steps[i][0], steps[i][1]);
         if (i % 2 == 1) log_commit(&writer, 0, 0, (int64_t)i);
     }
-    const int64_t end = end_offset(kind, log, "state", 0);
+    const int64_t end = log_end_offset(kind, log, "state", 0);
     cr_assert_geq(end, 12);
     if (kind->dense) cr_assert_eq(end, 12);
     log_leave(&writer);
     log = kind->restart(kind->self, log);
     log_topic(kind, log, "state", 1, true);
-    cr_assert_eq(end_offset(kind, log, "state", 0), end);
+    cr_assert_eq(log_end_offset(kind, log, "state", 0), end);
     expect_folded(kind, log, "a", "2");
     expect_folded(kind, log, "b", "");
     expect_folded(kind, log, "gone", "");
@@ -453,7 +392,7 @@ void log_conform_many_partitions(const log_kind *kind) {
     log_begin(&writer);
     for (int64_t i = 0; i < 20; i++) {
         for (uint32_t p = 0; p < PARTITIONS; p++) {
-            send_numbers(kind, &writer, "out", p, i, i + 1);
+            log_send_numbers(kind, &writer, "out", p, i, i + 1);
         }
     }
     log_commit(&writer, 0, 0, 1);
@@ -461,8 +400,8 @@ void log_conform_many_partitions(const log_kind *kind) {
     log_join(kind, log, &(log_join_options){.group = "r", .inputs = {"out"}}, &reader);
     cr_assert_eq(reader.count, (uint32_t)PARTITIONS);
     for (uint32_t i = 0; i < reader.count; i++) {
-        struct counter c = {kind, 0, -1};
-        log_read(&reader, 0, reader.partitions[i], 20, expect_counter, &c);
+        log_counter c = {kind, 0, -1};
+        log_read(&reader, 0, reader.partitions[i], 20, log_expect_counter, &c);
     }
     log_leave(&reader);
     log_leave(&writer);
@@ -713,8 +652,8 @@ void log_conform_two_threads(const log_kind *kind) {
     log_reader reader;
     log_join(kind, log, &(log_join_options){.group = "r", .inputs = {"out"}}, &reader);
     for (uint32_t p = 0; p < 2; p++) {
-        struct counter c = {kind, 0, -1};
-        log_read(&reader, 0, p, TOTAL, expect_counter, &c);
+        log_counter c = {kind, 0, -1};
+        log_read(&reader, 0, p, TOTAL, log_expect_counter, &c);
         cr_assert_eq(scan_count(kind, log, "out", p), (uint32_t)TOTAL);
     }
     log_leave(&reader);

@@ -3,7 +3,7 @@
  * client.c       settings, handles of librdkafka, its log lines, secrets
  * open.c         the log: waiting for a broker, the table of operations
  * topic.c        creating topics and comparing them with their declaration
- * scan.c         reading a partition without a group; its end
+ * scan.c         reading a partition without a group; where it begins and ends
  * publish.c      records outside of a transaction
  * record.c       mri_record to and from librdkafka's messages
  * member.c       a worker's consumer: poll, fetch, seek, wake
@@ -80,12 +80,13 @@ struct kafka_log {
     int64_t connect_timeout_us;
     struct kafka_client *reader; /* admin calls, metadata, watermarks */
 
-    pthread_mutex_t lock; /* the following five */
+    pthread_mutex_t lock; /* the following six */
     mri_member *members;  /* linked by `next` */
     struct kafka_topic *topics;
     uint32_t topic_count;
     struct kafka_client *idle[KAFKA_IDLE_MAX];
     uint32_t idle_count;
+    struct kafka_client *uncommitted; /* asks for high watermarks; NULL: nobody has asked yet */
 
     pthread_mutex_t publish_lock; /* held while publishing */
     struct kafka_client *publisher;
@@ -196,6 +197,14 @@ mr_status mri_kafka_topic_need(struct kafka_log *log, const char *name, uint32_t
 
 mr_status mri_kafka_scan(mri_log *base, const char *name, uint32_t partition, mri_scan_fn *fn,
                          void *arg, mr_error *err);
+mr_status mri_kafka_reader_open(mri_log *base, const char *name, uint32_t partition, int64_t from,
+                                mri_reader **out, mr_error *err);
+mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *records,
+                                uint32_t *count, bool *done, mr_error *err);
+void mri_kafka_reader_progress(const mri_reader *reader, int64_t *at, int64_t *end);
+void mri_kafka_reader_close(mri_reader *reader);
+mr_status mri_kafka_bounds(mri_log *base, const char *name, uint32_t partition, mri_bounds *bounds,
+                           mr_error *err);
 mr_status mri_kafka_end_offset(mri_log *base, const char *name, uint32_t partition, int64_t *next,
                                mr_error *err);
 /* First offset and last stable offset. Bounded wait. */

@@ -36,6 +36,7 @@ static void kafka_close(mri_log *base) {
     for (uint32_t i = 0; i < log->idle_count; i++) {
         mri_kafka_client_close(log->idle[i]);
     }
+    mri_kafka_client_close(log->uncommitted);
     mri_kafka_client_close(log->publisher);
     mri_kafka_client_close(log->reader);
     if (!log->left_behind) log_free(log);
@@ -44,6 +45,11 @@ static void kafka_close(mri_log *base) {
 static const mri_log_ops kafka_ops = {
     .topic_ensure = mri_kafka_topic_ensure,
     .scan = mri_kafka_scan,
+    .reader_open = mri_kafka_reader_open,
+    .reader_next = mri_kafka_reader_next,
+    .reader_progress = mri_kafka_reader_progress,
+    .reader_close = mri_kafka_reader_close,
+    .bounds = mri_kafka_bounds,
     .end_offset = mri_kafka_end_offset,
     .publish = mri_kafka_publish,
     .member_open = mri_kafka_member_open,

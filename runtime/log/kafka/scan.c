@@ -1,8 +1,8 @@
-/* scan.c: reading one partition without a group.
+/* scan.c: reading one partition without a group, in pieces or to its end.
  *
  * A reader sees committed records only, up to the last stable offset. But the answer to a commit
  * comes before its markers stand in every partition, so what was committed just now may still lie
- * behind that offset, and restored state would miss it. A scan therefore reads on until all that
+ * behind that offset, and restored state would miss it. A reader therefore reads on until all that
  * was there when it began is decided, unless a member of this process itself holds a transaction
  * open on the topic: then that is what is not decided, and nothing is waited for.
  *
@@ -11,15 +11,15 @@
 #include "log/kafka/kafka.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 
 enum {
-    SCAN_BATCH = 1000,
-    SCAN_POLL_MS = 100,
-    SCAN_STALL_US = 60 * 1000 * 1000, /* also what a scan grants to open transactions */
+    READ_WAIT_MS = 10,                /* of reader_next(), for the first record */
+    READ_STALL_US = 60 * 1000 * 1000, /* also what a reader grants to open transactions */
     END_STALL_US = 2 * 1000 * 1000    /* what end_offset() grants them */
 };
 
@@ -48,14 +48,13 @@ static void scanner_give(struct kafka_log *log, struct kafka_client *client) {
 
 /* --- watermarks ------------------------------------------------------------------------------- */
 
-mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_t partition,
-                               int64_t *low, int64_t *stable, mr_error *err) {
+static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, const char *topic,
+                            uint32_t partition, int64_t *low, int64_t *end, mr_error *err) {
     const int64_t deadline = kafka_now(log) + KAFKA_WAIT_US;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     do {
-        /* Asked of a read_committed handle the second answer is the last stable offset. */
-        code = rd_kafka_query_watermark_offsets(log->reader->rk, topic, (int32_t)partition, low,
-                                                stable, KAFKA_CALL_MS);
+        code = rd_kafka_query_watermark_offsets(rk, topic, (int32_t)partition, low, end,
+                                                KAFKA_CALL_MS);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
         if (mri_kafka_permanent(code)) break;
         mri_kafka_pause();
@@ -65,137 +64,280 @@ mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_
                           partition, log->name, rd_kafka_err2str(code));
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
-
-struct scan {
-    struct kafka_log *log;
-    const char *topic;
-    uint32_t partition;
-    int64_t until;   /* records from here on are not wanted */
-    int64_t stable;  /* the last stable offset when it began */
-    int64_t wait_us; /* for transactions that others have not finished */
-    mri_scan_fn *fn;
-    void *arg;
-    bool extended; /* `until` is the high watermark */
-    bool lenient;  /* transactions that stay open do not count */
-    bool done;
-};
-
-/* The high watermark is known once the first answer is there. */
-static void scan_extend(struct scan *scan, struct kafka_client *client) {
-    if (scan->extended || scan->wait_us == 0) return;
-    int64_t low = 0, high = 0;
-    scan->extended = true;
-    if (rd_kafka_get_watermark_offsets(client->rk, scan->topic, (int32_t)scan->partition, &low,
-                                       &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        high > scan->until) {
-        scan->until = high;
-    }
+/* Asked of a read_committed handle the second answer is the last stable offset. */
+mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_t partition,
+                               int64_t *low, int64_t *stable, mr_error *err) {
+    return watermarks(log, log->reader->rk, topic, partition, low, stable, err);
 }
 
-static mr_status scan_message(struct scan *scan, const rd_kafka_message_t *message, mr_error *err) {
-    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        if (message->offset >= scan->until) scan->done = true;
-        return MR_OK;
-    }
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return mri_kafka_fail(
-            scan->log, err, mri_kafka_permanent(message->err) ? MR_ERR_TOPIC : MR_ERR_IO,
-            "topic '%s' partition %" PRIu32 " at offset %" PRId64 ": %s", scan->topic,
-            scan->partition, message->offset, rd_kafka_message_errstr(message));
-    }
-    if (message->offset + 1 >= scan->until) scan->done = true;
-    if (message->offset >= scan->until) return MR_OK;
-    mri_record record;
-    mri_kafka_record(message, &record);
-    return scan->fn(scan->arg, &record, err);
-}
+/* --- bounds ------------------------------------------------------------------------------------- */
 
-/* Nothing came for long. */
-static mr_status scan_stalled(struct scan *scan, mr_error *err) {
-    if (scan->extended && scan->lenient) {
-        scan->until = scan->stable; /* also for the next step backwards */
-        scan->done = true;
-        return MR_OK;
-    }
-    if (scan->extended) {
-        return mri_kafka_fail(scan->log, err, MR_ERR_BUSY,
-                              "topic '%s' partition %" PRIu32 ": a transaction of another program "
-                              "is still open before offset %" PRId64 " after %d s",
-                              scan->topic, scan->partition, scan->until,
-                              (int)(scan->wait_us / 1000000));
-    }
-    char last[256];
-    mri_kafka_last_error(scan->log, last, sizeof last);
-    return mri_kafka_fail(scan->log, err, MR_ERR_BUSY,
-                          "topic '%s' partition %" PRIu32 ": nothing came for %d s: %s",
-                          scan->topic, scan->partition, SCAN_STALL_US / 1000000, last);
-}
-
-static mr_status scan_queue(struct scan *scan, struct kafka_client *client, rd_kafka_queue_t *queue,
-                            rd_kafka_message_t **messages, mr_error *err) {
-    int64_t heard_us = kafka_now(scan->log);
-    mr_status status = MR_OK;
-    while (status == MR_OK && !scan->done) {
-        /* With a timeout it would wait for a full batch. */
-        ssize_t count = rd_kafka_consume_batch_queue(queue, 0, messages, SCAN_BATCH);
-        if (count == 0) count = rd_kafka_consume_batch_queue(queue, SCAN_POLL_MS, messages, 1);
-        if (count > 0) scan_extend(scan, client);
-        for (ssize_t i = 0; i < count; i++) {
-            if (status == MR_OK && !scan->done) status = scan_message(scan, messages[i], err);
-            rd_kafka_message_destroy(messages[i]);
+/* A handle that is told the high watermark where the others are told the last stable offset. */
+static mr_status uncommitted_client(struct kafka_log *log, rd_kafka_t **out, mr_error *err) {
+    static const struct kafka_pair fixed[] = {{"isolation.level", "read_uncommitted"},
+                                              {NULL, NULL}};
+    const struct kafka_client_config config = {.role = KAFKA_READER, .fixed = fixed};
+    (void)pthread_mutex_lock(&log->lock);
+    struct kafka_client *client = log->uncommitted;
+    (void)pthread_mutex_unlock(&log->lock);
+    if (client == NULL) {
+        const mr_status status = mri_kafka_client_open(log, &config, &client, err);
+        if (status != MR_OK) return status;
+        (void)pthread_mutex_lock(&log->lock);
+        struct kafka_client *spare = log->uncommitted; /* another thread was faster */
+        if (spare == NULL) log->uncommitted = client;
+        (void)pthread_mutex_unlock(&log->lock);
+        if (spare != NULL) {
+            mri_kafka_client_close(client);
+            client = spare;
         }
-        const int64_t now = kafka_now(scan->log);
-        if (count > 0) heard_us = now;
-        const int64_t patience = scan->extended ? scan->wait_us : SCAN_STALL_US;
-        if (status == MR_OK && !scan->done && now - heard_us > patience) {
-            status = scan_stalled(scan, err);
-        }
+    }
+    *out = client->rk;
+    return MR_OK;
+}
+
+mr_status mri_kafka_bounds(mri_log *base, const char *name, uint32_t partition, mri_bounds *bounds,
+                           mr_error *err) {
+    struct kafka_log *log = kafka_log_of(base);
+    struct kafka_topic topic;
+    rd_kafka_t *uncommitted = NULL;
+    int64_t low = 0;
+    mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
+    if (status == MR_OK) status = uncommitted_client(log, &uncommitted, err);
+    if (status == MR_OK) {
+        status =
+            watermarks(log, log->reader->rk, name, partition, &bounds->low, &bounds->stable, err);
+    }
+    if (status == MR_OK) {
+        /* Asked last, so that it never lies before the stable end. */
+        status = watermarks(log, uncommitted, name, partition, &low, &bounds->high, err);
     }
     return status;
 }
 
-/* Committed records of [from, scan->until). */
-static mr_status scan_range(struct scan *scan, struct kafka_client *client, int64_t from,
-                            mr_error *err) {
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(client->rk, scan->topic, NULL);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client->rk);
-    mr_status status = MR_OK;
-    if (handle == NULL ||
-        rd_kafka_consume_start_queue(handle, (int32_t)scan->partition, from, queue) != 0) {
-        status = mri_kafka_fail(scan->log, err, MR_ERR_IO,
-                                "topic '%s' partition %" PRIu32 " cannot be read: %s", scan->topic,
-                                scan->partition, rd_kafka_err2str(rd_kafka_last_error()));
-    } else {
-        scan->done = false;
-        rd_kafka_message_t **messages = mri_calloc(SCAN_BATCH, sizeof(rd_kafka_message_t *));
-        status = scan_queue(scan, client, queue, messages, err);
-        free(messages);
-        (void)rd_kafka_consume_stop(handle, (int32_t)scan->partition);
+/* --- reading ---------------------------------------------------------------------------------- */
+
+struct mri_reader {
+    struct kafka_log *log;
+    struct kafka_client *client;
+    rd_kafka_topic_t *handle; /* NULL: not started */
+    rd_kafka_queue_t *queue;
+    rd_kafka_message_t **messages; /* [0, held) are handed out */
+    uint32_t held;
+    char topic[MRI_NAME_MAX + 1];
+    uint32_t partition;
+    int64_t low;
+    int64_t at;       /* what was before it has been given */
+    int64_t until;    /* records from here on are not wanted */
+    int64_t stable;   /* the last stable offset when it began */
+    int64_t wait_us;  /* for transactions that others have not finished */
+    int64_t heard_us; /* when something came last */
+    bool extended;    /* `until` is the high watermark */
+    bool lenient;     /* transactions that stay open do not count */
+    bool done;
+};
+
+/* The high watermark is known once the first answer is there. */
+static void reader_extend(mri_reader *reader) {
+    if (reader->extended || reader->wait_us == 0) return;
+    int64_t low = 0, high = 0;
+    reader->extended = true;
+    if (rd_kafka_get_watermark_offsets(reader->client->rk, reader->topic,
+                                       (int32_t)reader->partition, &low,
+                                       &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        high > reader->until) {
+        reader->until = high;
     }
-    rd_kafka_queue_destroy(queue);
+}
+
+/* *wanted: it is a record of the range. */
+static mr_status reader_message(mri_reader *reader, const rd_kafka_message_t *message, bool *wanted,
+                                mr_error *err) {
+    *wanted = false;
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        if (message->offset >= reader->until) reader->done = true;
+        return MR_OK;
+    }
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return mri_kafka_fail(
+            reader->log, err, mri_kafka_permanent(message->err) ? MR_ERR_TOPIC : MR_ERR_IO,
+            "topic '%s' partition %" PRIu32 " at offset %" PRId64 ": %s", reader->topic,
+            reader->partition, message->offset, rd_kafka_message_errstr(message));
+    }
+    if (message->offset + 1 >= reader->until) reader->done = true;
+    *wanted = message->offset < reader->until;
+    if (*wanted) reader->at = message->offset + 1;
+    return MR_OK;
+}
+
+/* Nothing came for long. */
+static mr_status reader_stalled(mri_reader *reader, mr_error *err) {
+    if (reader->extended && reader->lenient) {
+        reader->until = reader->stable; /* also for the next step backwards */
+        reader->done = true;
+        return MR_OK;
+    }
+    if (reader->extended) {
+        return mri_kafka_fail(reader->log, err, MR_ERR_BUSY,
+                              "topic '%s' partition %" PRIu32 ": a transaction of another program "
+                              "is still open before offset %" PRId64 " after %d s",
+                              reader->topic, reader->partition, reader->until,
+                              (int)(reader->wait_us / 1000000));
+    }
+    char last[256];
+    mri_kafka_last_error(reader->log, last, sizeof last);
+    return mri_kafka_fail(reader->log, err, MR_ERR_BUSY,
+                          "topic '%s' partition %" PRIu32 ": nothing came for %d s: %s",
+                          reader->topic, reader->partition, READ_STALL_US / 1000000, last);
+}
+
+static void reader_let_go(mri_reader *reader) {
+    for (uint32_t i = 0; i < reader->held; i++) {
+        rd_kafka_message_destroy(reader->messages[i]);
+    }
+    reader->held = 0;
+}
+
+static void reader_stop(mri_reader *reader) {
+    reader_let_go(reader);
+    if (reader->handle != NULL) {
+        (void)rd_kafka_consume_stop(reader->handle, (int32_t)reader->partition);
+        rd_kafka_topic_destroy(reader->handle);
+    }
+    if (reader->queue != NULL) rd_kafka_queue_destroy(reader->queue);
+    reader->handle = NULL;
+    reader->queue = NULL;
+}
+
+/* Committed records of [from, until) come next. */
+static mr_status reader_start(mri_reader *reader, int64_t from, mr_error *err) {
+    reader->done = false;
+    reader->at = from;
+    reader->heard_us = kafka_now(reader->log);
+    reader->queue = rd_kafka_queue_new(reader->client->rk);
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(reader->client->rk, reader->topic, NULL);
+    if (handle != NULL && rd_kafka_consume_start_queue(handle, (int32_t)reader->partition, from,
+                                                       reader->queue) == 0) {
+        reader->handle = handle;
+        return MR_OK;
+    }
+    const mr_status status = mri_kafka_fail(
+        reader->log, err, MR_ERR_IO, "topic '%s' partition %" PRIu32 " cannot be read: %s",
+        reader->topic, reader->partition, rd_kafka_err2str(rd_kafka_last_error()));
     if (handle != NULL) rd_kafka_topic_destroy(handle);
+    return status;
+}
+
+void mri_kafka_reader_close(mri_reader *reader) {
+    if (reader == NULL) return;
+    reader_stop(reader);
+    if (reader->client != NULL) scanner_give(reader->log, reader->client);
+    free(reader->messages);
+    free(reader);
+}
+
+/* wait_us: how long transactions of other programs are waited for. */
+static mr_status reader_make(struct kafka_log *log, const char *name, uint32_t partition,
+                             int64_t wait_us, mri_reader **out, mr_error *err) {
+    struct kafka_topic topic;
+    mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
+    if (status != MR_OK) return status;
+    mri_reader *reader = mri_calloc(1, sizeof *reader);
+    *reader = (mri_reader){.log = log, .partition = partition};
+    (void)snprintf(reader->topic, sizeof reader->topic, "%s", name);
+    status = mri_kafka_watermarks(log, name, partition, &reader->low, &reader->stable, err);
+    reader->until = reader->stable;
+    if (!mri_kafka_being_written(log, name, partition)) reader->wait_us = wait_us;
+    if (status == MR_OK) status = scanner_take(log, &reader->client, err);
+    if (status != MR_OK) {
+        mri_kafka_reader_close(reader);
+        return status;
+    }
+    reader->messages = mri_calloc(KAFKA_BATCH_MAX, sizeof(rd_kafka_message_t *));
+    *out = reader;
+    return MR_OK;
+}
+
+mr_status mri_kafka_reader_open(mri_log *base, const char *name, uint32_t partition, int64_t from,
+                                mri_reader **out, mr_error *err) {
+    struct kafka_log *log = kafka_log_of(base);
+    mri_reader *reader = NULL;
+    mr_status status = reader_make(log, name, partition, READ_STALL_US, &reader, err);
+    if (status != MR_OK) return status;
+    if (from != MRI_OFFSET_NONE && (from < reader->low || from > reader->stable)) {
+        status =
+            mri_kafka_fail(log, err, MR_ERR_STATE,
+                           "topic '%s' partition %" PRIu32 ": offset %" PRId64
+                           " is not there any more, or not yet: it holds %" PRId64 " to %" PRId64,
+                           name, partition, from, reader->low, reader->stable);
+    }
+    if (status == MR_OK) {
+        status = reader_start(reader, from == MRI_OFFSET_NONE ? reader->low : from, err);
+    }
+    if (status == MR_OK) {
+        *out = reader;
+    } else {
+        mri_kafka_reader_close(reader);
+    }
+    return status;
+}
+
+mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *records,
+                                uint32_t *count, bool *done, mr_error *err) {
+    mr_status status = MR_OK;
+    *count = 0;
+    reader_let_go(reader);
+    if (!reader->done) {
+        if (max > KAFKA_BATCH_MAX) max = KAFKA_BATCH_MAX;
+        /* With a timeout it would wait for a full batch. */
+        ssize_t got = rd_kafka_consume_batch_queue(reader->queue, 0, reader->messages, max);
+        if (got == 0) {
+            got = rd_kafka_consume_batch_queue(reader->queue, READ_WAIT_MS, reader->messages, 1);
+        }
+        reader->held = got > 0 ? (uint32_t)got : 0;
+        if (got > 0) reader_extend(reader);
+        for (uint32_t i = 0; status == MR_OK && i < reader->held && !reader->done; i++) {
+            bool wanted = false;
+            status = reader_message(reader, reader->messages[i], &wanted, err);
+            if (wanted) mri_kafka_record(reader->messages[i], &records[(*count)++]);
+        }
+        const int64_t now = kafka_now(reader->log);
+        if (got > 0) reader->heard_us = now;
+        const int64_t patience = reader->extended ? reader->wait_us : READ_STALL_US;
+        if (status == MR_OK && !reader->done && now - reader->heard_us > patience) {
+            status = reader_stalled(reader, err);
+        }
+    }
+    *done = reader->done;
+    return status;
+}
+
+void mri_kafka_reader_progress(const mri_reader *reader, int64_t *at, int64_t *end) {
+    *end = reader->until;
+    *at = reader->done || reader->at > reader->until ? reader->until : reader->at;
+}
+
+static mr_status reader_rest(mri_reader *reader, mri_scan_fn *fn, void *arg, mr_error *err) {
+    mri_record *records = mri_calloc(KAFKA_BATCH_MAX, sizeof *records);
+    mr_status status = MR_OK;
+    for (bool done = false; status == MR_OK && !done;) {
+        uint32_t count = 0;
+        status = mri_kafka_reader_next(reader, KAFKA_BATCH_MAX, records, &count, &done, err);
+        for (uint32_t i = 0; status == MR_OK && i < count; i++) {
+            status = fn(arg, &records[i], err);
+        }
+    }
+    free(records);
     return status;
 }
 
 mr_status mri_kafka_scan(mri_log *base, const char *name, uint32_t partition, mri_scan_fn *fn,
                          void *arg, mr_error *err) {
-    struct kafka_log *log = kafka_log_of(base);
-    struct kafka_topic topic;
-    struct kafka_client *client = NULL;
-    struct scan scan = {.log = log, .topic = name, .partition = partition, .fn = fn, .arg = arg};
-    int64_t low = 0;
-    mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
-    if (status == MR_OK) {
-        status = mri_kafka_watermarks(log, name, partition, &low, &scan.stable, err);
-        scan.until = scan.stable;
-    }
+    mri_reader *reader = NULL;
+    mr_status status = mri_kafka_reader_open(base, name, partition, MRI_OFFSET_NONE, &reader, err);
     if (status != MR_OK) return status;
-    if (!mri_kafka_being_written(log, name, partition)) scan.wait_us = SCAN_STALL_US;
-    status = scanner_take(log, &client, err);
-    if (status != MR_OK) return status;
-    status = scan_range(&scan, client, low, err);
-    scanner_give(log, client);
+    status = reader_rest(reader, fn, arg, err);
+    mri_kafka_reader_close(reader);
     return status;
 }
 
@@ -207,31 +349,21 @@ static mr_status note_last(void *arg, const mri_record *record, mr_error *err) {
 
 mr_status mri_kafka_end_offset(mri_log *base, const char *name, uint32_t partition, int64_t *next,
                                mr_error *err) {
-    struct kafka_log *log = kafka_log_of(base);
-    struct kafka_topic topic;
-    struct kafka_client *client = NULL;
-    int64_t low = 0, last = -1;
-    struct scan scan = {
-        .log = log, .topic = name, .partition = partition, .fn = note_last, .arg = &last};
-    mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
-    if (status == MR_OK) {
-        status = mri_kafka_watermarks(log, name, partition, &low, &scan.stable, err);
-        scan.until = scan.stable;
-    }
+    mri_reader *reader = NULL;
+    mr_status status = reader_make(kafka_log_of(base), name, partition, END_STALL_US, &reader, err);
     if (status != MR_OK) return status;
     *next = 0; /* when there is no record at all */
-    scan.lenient = true;
-    if (!mri_kafka_being_written(log, name, partition)) scan.wait_us = END_STALL_US;
-    status = scanner_take(log, &client, err);
-    if (status != MR_OK) return status;
+    reader->lenient = true;
     /* Backwards in growing steps: the last record is nearly always within the first one. */
-    int64_t step = END_STEP_FIRST, from = 0;
+    int64_t step = END_STEP_FIRST, from = 0, last = -1;
     do {
-        from = scan.until - low > step ? scan.until - step : low;
-        status = scan_range(&scan, client, from, err);
+        from = reader->until - reader->low > step ? reader->until - step : reader->low;
+        status = reader_start(reader, from, err);
+        if (status == MR_OK) status = reader_rest(reader, note_last, &last, err);
+        reader_stop(reader);
         step = step > INT64_MAX / END_STEP_FACTOR ? INT64_MAX : step * END_STEP_FACTOR;
-    } while (status == MR_OK && last < 0 && from > low);
-    scanner_give(log, client);
+    } while (status == MR_OK && last < 0 && from > reader->low);
+    mri_kafka_reader_close(reader);
     if (status == MR_OK && last >= 0) *next = last + 1;
     return status;
 }

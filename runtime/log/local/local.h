@@ -170,6 +170,41 @@ mr_status local_topic_ensure(mri_log *, const mri_topic_config *, uint32_t *, mr
 mr_status local_end_offset(mri_log *, const char *, uint32_t, int64_t *, mr_error *);
 mr_status local_scan(mri_log *, const char *, uint32_t, mri_scan_fn *, void *, mr_error *);
 
+mr_status local_topic_partition(struct local_log *log, const char *name, uint32_t partition,
+                                struct local_topic **out, mr_error *err);
+/* Committed end of a partition; 0, or the code to fail with. */
+int local_end_read(struct local_log *log, MDB_txn *txn, const struct local_topic *topic,
+                   uint32_t partition, int64_t *next);
+
+/* --- queue.c ---------------------------------------------------------------------------------- */
+
+struct local_queue {
+    int64_t next;    /* offset that the next fetch starts with */
+    mri_text buffer; /* values as they are in the log */
+    size_t at;       /* in the buffer: the next record, or the head of the next value */
+    size_t end;      /* of the value that is being read */
+    uint32_t left;   /* records of that value */
+    struct local_times times;
+};
+/* Copies values from queue->next on, for `max` records or until there is much. 0, or a code. */
+int local_queue_copy(MDB_cursor *cursor, struct local_queue *queue, const struct local_topic *topic,
+                     uint32_t partition, uint32_t max);
+/* After a copy that gave `code`: the records before queue->next, when it lies inside of a value,
+ * are passed. */
+mr_status local_queue_loaded(struct local_log *log, struct local_queue *queue,
+                             const struct local_topic *topic, uint32_t partition, int code,
+                             mr_error *err);
+/* Takes one record out of the buffer, which is not at its end. False: torn. */
+bool local_queue_take(struct local_queue *queue, mri_record *record);
+
+/* --- reader.c --------------------------------------------------------------------------------- */
+
+mr_status local_reader_open(mri_log *, const char *, uint32_t, int64_t, mri_reader **, mr_error *);
+mr_status local_reader_next(mri_reader *, uint32_t, mri_record *, uint32_t *, bool *, mr_error *);
+void local_reader_progress(const mri_reader *, int64_t *, int64_t *);
+void local_reader_close(mri_reader *);
+mr_status local_bounds(mri_log *, const char *, uint32_t, mri_bounds *, mr_error *);
+
 /* --- commit.c --------------------------------------------------------------------------------- */
 
 struct local_batch { /* one value to be, or records of a compacted topic */

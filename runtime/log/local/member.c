@@ -16,15 +16,6 @@
 #include "base/error.h"
 #include "log/local/local.h"
 
-struct queue {
-    int64_t next;    /* offset that the next fetch starts with */
-    mri_text buffer; /* values as they are in the log */
-    size_t at;       /* in the buffer: the next record, or the head of the next value */
-    size_t end;      /* of the value that is being read */
-    uint32_t left;   /* records of that value */
-    struct local_times times;
-};
-
 struct mri_member {
     struct local_log *log;
     mri_member *next; /* guarded by members_mutex */
@@ -32,8 +23,8 @@ struct mri_member {
     struct local_topic **inputs;
     uint32_t input_count, partitions, worker, workers;
     bool read_from_end, assigned, open;
-    struct queue *queues; /* [input * partitions + partition] */
-    MDB_txn *reader;      /* reset while it is not used */
+    struct local_queue *queues; /* [input * partitions + partition] */
+    MDB_txn *reader;            /* reset while it is not used */
     MDB_cursor *cursor;
     int event;
     _Atomic bool waiting, woken, fenced;
@@ -240,7 +231,7 @@ static bool member_ready(const mri_member *member) {
         struct local_topic *topic = member->inputs[i];
         if (topic->compacted) continue;
         for (uint32_t p = member->worker; p < member->partitions; p += member->workers) {
-            const struct queue *queue = &member->queues[(size_t)i * member->partitions + p];
+            const struct local_queue *queue = &member->queues[(size_t)i * member->partitions + p];
             if (queue->next < atomic_load(&topic->ends[p])) return true;
         }
     }
@@ -310,7 +301,7 @@ static mr_status local_member_poll(mri_member *member, int64_t timeout_us,
 /* --- reading ---------------------------------------------------------------------------------- */
 
 static mr_status member_queue(mri_member *member, uint32_t input, uint32_t partition,
-                              struct queue **out, mr_error *err) {
+                              struct local_queue **out, mr_error *err) {
     if (member->assigned && input < member->input_count && partition < member->partitions &&
         partition % member->workers == member->worker) {
         *out = &member->queues[(size_t)input * member->partitions + partition];
@@ -322,108 +313,18 @@ static mr_status member_queue(mri_member *member, uint32_t input, uint32_t parti
                    member->group, member->worker, partition, input);
 }
 
-/* Puts the cursor on the value that holds queue->next, or else on the first behind it. */
-static int queue_find(mri_member *member, const struct local_topic *topic, uint32_t partition,
-                      int64_t next, MDB_val *key, MDB_val *data) {
-    struct local_key want;
-    local_key_offset(&want, topic, partition, next);
-    *key = local_key_val(&want);
-    int code = mdb_cursor_get(member->cursor, key, data, MDB_SET_RANGE);
-    if (code != 0 && code != MDB_NOTFOUND) return code;
-    if (code == 0 && key->mv_size == 16 && memcmp(key->mv_data, want.bytes, 16) == 0) return 0;
-    /* Not at a border: the value before may hold it. */
-    code = mdb_cursor_get(member->cursor, key, data, code == 0 ? MDB_PREV : MDB_LAST);
-    if (code == 0 && key->mv_size == 16 && data->mv_size >= LOCAL_VALUE_HEAD &&
-        local_key_same_partition(key, &want)) {
-        const int64_t first = (int64_t)local_get64((const uint8_t *)key->mv_data + 8);
-        const uint32_t count = local_get32((const uint8_t *)data->mv_data + 16);
-        if (next - first < count) return 0;
-    }
-    if (code != 0 && code != MDB_NOTFOUND) return code;
-    *key = local_key_val(&want);
-    code = mdb_cursor_get(member->cursor, key, data, MDB_SET_RANGE);
-    if (code != 0) return code;
-    return local_key_same_partition(key, &want) ? 0 : MDB_NOTFOUND;
-}
-
-/* Copies values from queue->next on, for `max` records or until there is much. */
-static int queue_copy(mri_member *member, struct queue *queue, const struct local_topic *topic,
-                      uint32_t partition, uint32_t max) {
-    struct local_key own;
-    MDB_val key, data;
-    uint64_t records = 0;
-    int64_t next = MRI_OFFSET_NONE;
-    local_key_partition(&own, topic, partition);
-    int code = queue_find(member, topic, partition, queue->next, &key, &data);
-    while (code == 0 && local_key_same_partition(&key, &own) && records < max &&
-           queue->buffer.size < LOCAL_FETCH_BYTES) {
-        struct local_value value;
-        if (key.mv_size != 16 ||
-            !local_value_parse(&data, (int64_t)local_get64((const uint8_t *)key.mv_data + 8),
-                               &value) ||
-            (next != MRI_OFFSET_NONE && value.first != next)) {
-            return MDB_CORRUPTED;
-        }
-        /* Retention may have dropped what stood in front of the first value. */
-        if (queue->buffer.size == 0 && value.first > queue->next) queue->next = value.first;
-        next = value.first + value.count;
-        records += value.count;
-        mri_text_add(&queue->buffer, data.mv_data, data.mv_size);
-        code = mdb_cursor_get(member->cursor, &key, &data, MDB_NEXT);
-    }
-    return code == MDB_NOTFOUND ? 0 : code;
-}
-
-static void queue_clear(struct queue *queue) {
-    if (queue->buffer.capacity > 2 * LOCAL_FETCH_BYTES) mri_text_free(&queue->buffer);
-    mri_text_clear(&queue->buffer);
-    queue->at = 0;
-    queue->end = 0;
-    queue->left = 0;
-}
-
-/* Takes one record out of the buffer. False: torn. */
-static bool queue_take(struct queue *queue, mri_record *record) {
-    const uint8_t *bytes = (const uint8_t *)queue->buffer.data;
-    if (queue->left == 0) { /* the head of the next value; its sum was right when it was copied */
-        const uint8_t *head = bytes + queue->at;
-        queue->left = local_get32(head + 16);
-        queue->at += LOCAL_VALUE_HEAD;
-        queue->end = queue->at + local_get32(head + 20);
-        queue->times = (struct local_times){0};
-    }
-    const uint8_t *at = bytes + queue->at;
-    if (!local_decode(&at, bytes + queue->end, &queue->times, record)) return false;
-    queue->at = (size_t)(at - bytes);
-    queue->left--;
-    return true;
-}
-
-/* Reads the next values; the records before queue->next, when it lies inside of one, are passed. */
-static mr_status queue_load(mri_member *member, struct queue *queue,
+static mr_status queue_load(mri_member *member, struct local_queue *queue,
                             const struct local_topic *topic, uint32_t partition, uint32_t max,
                             mr_error *err) {
-    queue_clear(queue);
     int code = reader_enter(member);
-    if (code == 0) code = queue_copy(member, queue, topic, partition, max);
+    if (code == 0) code = local_queue_copy(member->cursor, queue, topic, partition, max);
     reader_leave(member);
-    if (code == MDB_CORRUPTED) return local_damaged_at(member->log, topic, partition, err);
-    if (code != 0) return local_fail(member->log, code, "records are read", err);
-    if (queue->buffer.size == 0) { /* the newest value is never dropped, so there is one */
-        return local_damaged_at(member->log, topic, partition, err);
-    }
-    mri_record passed;
-    for (int64_t at = (int64_t)local_get64(queue->buffer.data + 8); at < queue->next; at++) {
-        if (!queue_take(queue, &passed)) {
-            return local_damaged_at(member->log, topic, partition, err);
-        }
-    }
-    return MR_OK;
+    return local_queue_loaded(member->log, queue, topic, partition, code, err);
 }
 
 static mr_status local_fetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t max,
                              mri_record *records, uint32_t *count, mr_error *err) {
-    struct queue *queue = NULL;
+    struct local_queue *queue = NULL;
     *count = 0;
     mr_status status = member_queue(member, input, partition, &queue, err);
     if (status != MR_OK) return status;
@@ -441,7 +342,7 @@ static mr_status local_fetch(mri_member *member, uint32_t input, uint32_t partit
         if (status != MR_OK) return status;
     }
     while (*count < max && queue->at < queue->buffer.size) {
-        if (!queue_take(queue, &records[*count])) {
+        if (!local_queue_take(queue, &records[*count])) {
             return local_damaged_at(member->log, topic, partition, err);
         }
         records[(*count)++].offset = queue->next++;
@@ -451,7 +352,7 @@ static mr_status local_fetch(mri_member *member, uint32_t input, uint32_t partit
 
 static mr_status local_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
                             mr_error *err) {
-    struct queue *queue = NULL;
+    struct local_queue *queue = NULL;
     const mr_status status = member_queue(member, input, partition, &queue, err);
     if (status != MR_OK) return status;
     if (next < 0) {
@@ -545,6 +446,11 @@ static mr_status local_member_commit(mri_member *member, const mri_offset *offse
 const mri_log_ops local_ops = {
     .topic_ensure = local_topic_ensure,
     .scan = local_scan,
+    .reader_open = local_reader_open,
+    .reader_next = local_reader_next,
+    .reader_progress = local_reader_progress,
+    .reader_close = local_reader_close,
+    .bounds = local_bounds,
     .end_offset = local_end_offset,
     .publish = local_publish,
     .member_open = local_member_open,

@@ -26,8 +26,8 @@ mr_status local_topic_need(struct local_log *log, const char *name, struct local
     return mr_fail(err, MR_ERR_TOPIC, NULL, "topic '%s' is not in %s", name, log->directory);
 }
 
-static mr_status topic_partition(struct local_log *log, const char *name, uint32_t partition,
-                                 struct local_topic **out, mr_error *err) {
+mr_status local_topic_partition(struct local_log *log, const char *name, uint32_t partition,
+                                struct local_topic **out, mr_error *err) {
     const mr_status status = local_topic_need(log, name, out, err);
     if (status != MR_OK || partition < (*out)->partitions) return status;
     return mr_fail(err, MR_ERR_TOPIC, NULL,
@@ -212,20 +212,15 @@ mr_status local_topic_ensure(mri_log *base, const mri_topic_config *config, uint
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static int end_read(struct local_log *log, const struct local_topic *topic, uint32_t partition,
-                    int64_t *next) {
+int local_end_read(struct local_log *log, MDB_txn *txn, const struct local_topic *topic,
+                   uint32_t partition, int64_t *next) {
     struct local_key at;
-    MDB_txn *txn = NULL;
-    *next = 0;
-    int code = local_readable(log);
-    if (code == 0) code = mdb_txn_begin(log->mdb, NULL, MDB_RDONLY, &txn);
-    if (code != 0) return code;
     local_key_partition(&at, topic, partition);
     MDB_val key = local_key_val(&at), data;
-    code = mdb_get(txn, log->tables[TABLE_ENDS], &key, &data);
+    *next = 0;
+    int code = mdb_get(txn, log->tables[TABLE_ENDS], &key, &data);
     if (code == 0 && data.mv_size != 16) code = MDB_CORRUPTED;
     if (code == 0) *next = (int64_t)local_get64(data.mv_data);
-    mdb_txn_abort(txn);
     return code == MDB_NOTFOUND ? 0 : code;
 }
 
@@ -234,10 +229,14 @@ mr_status local_end_offset(mri_log *base, const char *name, uint32_t partition, 
                            mr_error *err) {
     struct local_log *log = (struct local_log *)base;
     struct local_topic *topic = NULL;
-    const mr_status status = topic_partition(log, name, partition, &topic, err);
+    const mr_status status = local_topic_partition(log, name, partition, &topic, err);
     if (status != MR_OK) return status;
+    MDB_txn *txn = NULL;
     local_gate_enter(log);
-    const int code = end_read(log, topic, partition, next);
+    int code = local_readable(log);
+    if (code == 0) code = mdb_txn_begin(log->mdb, NULL, MDB_RDONLY, &txn);
+    if (code == 0) code = local_end_read(log, txn, topic, partition, next);
+    if (txn != NULL) mdb_txn_abort(txn);
     local_gate_leave(log);
     return code == 0 ? MR_OK : local_fail(log, code, "the end of a topic is read", err);
 }
@@ -301,7 +300,7 @@ mr_status local_scan(mri_log *base, const char *name, uint32_t partition, mri_sc
                      void *arg, mr_error *err) {
     struct scan s = {.log = (struct local_log *)base, .partition = partition, .fn = fn, .arg = arg};
     struct local_topic *topic = NULL;
-    mr_status status = topic_partition(s.log, name, partition, &topic, err);
+    mr_status status = local_topic_partition(s.log, name, partition, &topic, err);
     if (status != MR_OK) return status;
     s.topic = topic;
     MDB_txn *txn = NULL;

@@ -228,6 +228,70 @@ static mr_status sim_scan(mri_log *base, const char *name, uint32_t partition, m
     return status;
 }
 
+struct mri_reader {
+    const struct sim_partition *partition;
+    int64_t at, end; /* where it began and what was there then */
+    bool *live;      /* NULL: every record */
+};
+
+static mr_status sim_reader_open(mri_log *base, const char *name, uint32_t partition, int64_t from,
+                                 mri_reader **out, mr_error *err) {
+    struct sim_partition *p = NULL;
+    const mr_status status = sim_need_partition(base, name, partition, &p, err);
+    if (status != MR_OK) return status;
+    const int64_t end = (int64_t)p->count;
+    if (from != MRI_OFFSET_NONE && (from < 0 || from > end)) {
+        return mr_fail(err, MR_ERR_STATE, NULL,
+                       "topic '%s' partition %" PRIu32 ": offset %" PRId64
+                       " is not there: it holds 0 to %" PRId64,
+                       name, partition, from, end);
+    }
+    mri_reader *reader = mri_calloc(1, sizeof *reader);
+    *reader = (mri_reader){.partition = p, .at = from == MRI_OFFSET_NONE ? 0 : from, .end = end};
+    if (sim_find(base, name)->compacted) {
+        reader->live = mri_calloc(p->count + 1, sizeof *reader->live);
+        sim_find_live(p, p->count, reader->live);
+        /* Whoever has read up to there before must be told what is gone since then. */
+        for (int64_t i = reader->at; from != MRI_OFFSET_NONE && i < end; i++) {
+            if (p->records[i].value == NULL) reader->live[i] = true;
+        }
+    }
+    *out = reader;
+    return MR_OK;
+}
+
+static mr_status sim_reader_next(mri_reader *reader, uint32_t max, mri_record *records,
+                                 uint32_t *count, bool *done, mr_error *err) {
+    (void)err;
+    for (*count = 0; *count < max && reader->at < reader->end; reader->at++) {
+        if (reader->live != NULL && !reader->live[reader->at]) continue;
+        records[(*count)++] = reader->partition->records[reader->at];
+    }
+    *done = reader->at == reader->end;
+    return MR_OK;
+}
+
+static void sim_reader_progress(const mri_reader *reader, int64_t *at, int64_t *end) {
+    *at = reader->at;
+    *end = reader->end;
+}
+
+static void sim_reader_close(mri_reader *reader) {
+    if (reader == NULL) return;
+    free(reader->live);
+    free(reader);
+}
+
+static mr_status sim_bounds(mri_log *log, const char *name, uint32_t partition, mri_bounds *bounds,
+                            mr_error *err) {
+    struct sim_partition *p = NULL;
+    const mr_status status = sim_need_partition(log, name, partition, &p, err);
+    if (status != MR_OK) return status;
+    const int64_t end = (int64_t)p->count; /* nothing is seen of a transaction before its commit */
+    *bounds = (mri_bounds){.low = 0, .stable = end, .high = end};
+    return MR_OK;
+}
+
 static mr_status sim_end_offset(mri_log *log, const char *name, uint32_t partition, int64_t *next,
                                 mr_error *err) {
     struct sim_partition *p = NULL;
@@ -515,6 +579,11 @@ static void sim_close(mri_log *base) {
 static const mri_log_ops sim_ops = {
     .topic_ensure = sim_topic_ensure,
     .scan = sim_scan,
+    .reader_open = sim_reader_open,
+    .reader_next = sim_reader_next,
+    .reader_progress = sim_reader_progress,
+    .reader_close = sim_reader_close,
+    .bounds = sim_bounds,
     .end_offset = sim_end_offset,
     .publish = sim_publish,
     .member_open = sim_member_open,
