@@ -2,7 +2,7 @@
 # The tests, part by part, with the time of each. Sourced by ./mill.
 
 TEST_QUICK='style unit pipelines'
-TEST_FULL='style unit pipelines asan release demo kafka long'
+TEST_FULL='style unit pipelines asan release demo faults kafka long'
 TEST_LONG_S=600
 
 test_help() {
@@ -16,6 +16,7 @@ usage: ./mill test [--quick] [PART..]
               address and undefined behaviour sanitizers
   release     the release build
   demo        the demo on the embedded log
+  faults      every tests/faults/*.sh: loss of power, and what else a machine does
   kafka       every tests/kafka/*.sh, on a real Kafka
   long        every tests/long/*.sh
 
@@ -68,6 +69,7 @@ test_dispatch() {
     asan) test_part asan test_asan ;;
     release) test_part release build_release ;;
     demo) test_part demo demo_main ;;
+    faults) test_scripts faults ;;
     kafka) test_scripts kafka ;;
     long) test_scripts long ;;
     esac
@@ -120,7 +122,7 @@ test_style() {
     {
         clang-format-14 --dry-run -Werror $files
         shellcheck -x $scripts
-        PYTHONDONTWRITEBYTECODE=1 python3 - tools/*.py <<<'
+        PYTHONDONTWRITEBYTECODE=1 python3 - tools/*.py tests/*/*.py <<<'
 import ast, sys
 for name in sys.argv[1:]:
     ast.parse(open(name).read(), name)
