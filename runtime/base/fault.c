@@ -19,12 +19,16 @@ const mri_mutant_row mri_mutants[] = {
 
 #ifdef MR_FAULTS
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/env.h"
 
 static _Noreturn void unknown(const char *what, const char *name) {
     (void)fprintf(stderr, "there is no %s '%s'; see runtime/base/fault.c\n", what, name);
@@ -40,15 +44,42 @@ static bool is_failpoint(const char *name, size_t size) {
     return false;
 }
 
-void mri_failpoint(const char *name) {
+/* The place is the one that is asked for, and this is the visit that counts. */
+static bool strikes(const char *name) {
     static atomic_long visits;
     const char *wanted = getenv("MILLRACE_FAILPOINT");
-    if (wanted == NULL) return;
+    if (wanted == NULL) return false;
     const size_t size = strcspn(wanted, ":");
     if (!is_failpoint(wanted, size)) unknown("failpoint", wanted);
-    if (strlen(name) != size || memcmp(name, wanted, size) != 0) return;
+    if (strlen(name) != size || memcmp(name, wanted, size) != 0) return false;
     const long number = wanted[size] == ':' ? strtol(wanted + size + 1, NULL, 10) : 1;
-    if (atomic_fetch_add(&visits, 1) + 1 == number) (void)kill(getpid(), SIGKILL);
+    return atomic_fetch_add(&visits, 1) + 1 == number;
+}
+
+void mri_failpoint(const char *name) {
+    if (strikes(name)) (void)kill(getpid(), SIGKILL);
+}
+
+static void *kill_later(void *arg) {
+    const int64_t *wait_us = arg;
+    const struct timespec wait = {.tv_sec = *wait_us / 1000000,
+                                  .tv_nsec = *wait_us % 1000000 * 1000};
+    (void)nanosleep(&wait, NULL);
+    (void)kill(getpid(), SIGKILL);
+    return NULL;
+}
+
+void mri_failpoint_within(const char *name, int64_t max_us) {
+    static int64_t wait_us; /* one strike per process */
+    if (!strikes(name)) return;
+    const mri_env *env = mri_env_real();
+    wait_us = (int64_t)(env->random(env->self) % (uint64_t)max_us);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, kill_later, &wait_us) == 0) {
+        (void)pthread_detach(thread);
+    } else {
+        (void)kill(getpid(), SIGKILL);
+    }
 }
 
 static const char *mutant_now;

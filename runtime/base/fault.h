@@ -13,17 +13,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef MR_FAULTS
 void mri_failpoint(const char *name);
+/* In the middle of the call that follows: at some moment within max_us. */
+void mri_failpoint_within(const char *name, int64_t max_us);
 bool mri_mutant(const char *name);
 /* Overrides MILLRACE_MUTANT; NULL: none. For runs of many mutants in one process. */
 void mri_mutant_set(const char *name);
-#define MRI_FAILPOINT(name) mri_failpoint(name)
-#define MRI_MUTANT(name)    mri_mutant(name)
+#define MRI_FAILPOINT(name)                mri_failpoint(name)
+#define MRI_FAILPOINT_WITHIN(name, max_us) mri_failpoint_within(name, max_us)
+#define MRI_MUTANT(name)                   mri_mutant(name)
 #else
-#define MRI_FAILPOINT(name) ((void)0)
-#define MRI_MUTANT(name)    false
+#define MRI_FAILPOINT(name)                ((void)0)
+#define MRI_FAILPOINT_WITHIN(name, max_us) ((void)0)
+#define MRI_MUTANT(name)                   false
 #endif
 
 /* NULL-terminated, in every build, for --help and for tests that walk over all of them. */

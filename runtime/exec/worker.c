@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "exec/task.h"
 
 enum {
@@ -185,6 +186,7 @@ static mr_status commit(struct mri_worker *worker, mr_error *err) {
         status = worker->log->ops->commit(worker->member, worker->offsets, offsets, err);
     }
     if (status != MR_OK) return undone(worker, status, err);
+    MRI_FAILPOINT("commit-before-merge");
     for (uint32_t i = 0; i < worker->task_count; i++) {
         if (worker->tasks[i]->dirty) mri_task_committed(worker->tasks[i]);
     }

@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 
 enum {
     SEND_POLL_MS = 10,
@@ -27,6 +28,7 @@ enum {
 
 #define REBUILDS_WINDOW_US (INT64_C(300) * 1000 * 1000)
 #define RESOLVE_US         (INT64_C(60) * 1000 * 1000)
+#define COMMIT_INSIDE_US   6000 /* how long a commit takes, for a failpoint */
 
 enum verdict { TXN_DONE, TXN_AGAIN, TXN_ABORT, TXN_FENCED, TXN_BROKEN };
 
@@ -462,10 +464,14 @@ mr_status mri_kafka_commit(mri_member *member, const mri_offset *offsets, uint32
     if (status == MR_OK) status = commit_check(member, offsets, count, err);
     if (status != MR_OK) return status;
     const int64_t deadline = kafka_now(member->log) + TRANSACTION_US;
+    MRI_FAILPOINT("commit-before-flush");
     status = commit_flush(member, deadline, err);
     if (status != MR_OK) return status;
+    MRI_FAILPOINT("commit-after-flush");
     rd_kafka_topic_partition_list_t *list = commit_list(member, offsets, count);
     status = commit_offsets(member, list, deadline, err);
+    MRI_FAILPOINT("commit-after-offsets");
+    MRI_FAILPOINT_WITHIN("commit-inside", COMMIT_INSIDE_US);
     if (status == MR_OK) status = commit_end(member, list, deadline, err);
     for (uint32_t i = 0; i < count && status == MR_OK; i++) {
         struct kafka_queue *queue =

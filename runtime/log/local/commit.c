@@ -5,7 +5,10 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "log/local/local.h"
+
+#define COMMIT_INSIDE_US 2000 /* how long a commit takes, for a failpoint */
 
 /* --- transactions ----------------------------------------------------------------------------- */
 
@@ -194,8 +197,10 @@ static int write_commits(struct local_log *log, MDB_txn *txn, void *arg) {
         for (uint32_t i = 0; i < commit->tx->count && code == 0; i++) {
             code = write_batch(log, txn, &commit->tx->batches[i]);
         }
+        MRI_FAILPOINT("commit-after-flush");
         if (code == 0) code = write_offsets(log, txn, commit);
     }
+    MRI_FAILPOINT("commit-after-offsets");
     return code;
 }
 
@@ -208,6 +213,7 @@ mr_status local_write(struct local_log *log, local_write_fn *fn, void *arg, cons
         code = mdb_txn_begin(log->mdb, NULL, 0, &txn);
         if (code == 0) code = fn(log, txn, arg);
         if (code == 0) {
+            MRI_FAILPOINT_WITHIN("commit-inside", COMMIT_INSIDE_US);
             code = mdb_txn_commit(txn);
         } else if (txn != NULL) {
             mdb_txn_abort(txn);
@@ -270,6 +276,7 @@ static void ends_publish(const struct local_commit *commits) {
 /* Writes a list of commits; one that is too large for the others is not their fault. */
 static void lead_commits(struct local_log *log, struct local_commit *commits) {
     mr_error error = {0};
+    MRI_FAILPOINT("commit-before-flush");
     const mr_status status =
         local_write(log, write_commits, commits, "a commit is written", &error);
     if (status == MR_ERR_LIMIT && commits->next != NULL) {
