@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "log/headers.h"
 
 static bool name_byte(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -62,11 +63,22 @@ mr_status mri_check_record(const char *topic, uint32_t partitions, bool compacte
     }
     const uint64_t bytes = (record->key != NULL ? (uint64_t)record->key_size : 0) +
                            (record->value != NULL ? record->value_size : 0) +
-                           (record->mark != NULL ? record->mark_size : 0);
+                           (record->mark != NULL ? record->mark_size : 0) +
+                           (record->headers != NULL ? record->headers_size : 0);
     if (bytes > MRI_RECORD_BYTES_MAX) {
         return mr_fail(err, MR_ERR_LIMIT, NULL,
                        "a record of %" PRIu64 " bytes for topic '%s' is larger than 16 MiB", bytes,
                        topic);
+    }
+    uint32_t headers = 0;
+    if (record->headers != NULL &&
+        (!mri_headers_valid(record->headers, record->headers_size, &headers) ||
+         headers > MRI_HEADERS_MAX || record->headers_size > MRI_HEADERS_BYTES_MAX)) {
+        return mr_fail(err, MR_ERR_LIMIT, NULL,
+                       "a record for topic '%s' has %" PRIu32 " headers of %" PRIu32
+                       " bytes; at most %d of %d bytes fit",
+                       topic, headers, record->headers_size, (int)MRI_HEADERS_MAX,
+                       (int)MRI_HEADERS_BYTES_MAX);
     }
     if (compacted && record->key == NULL) {
         return mr_fail(err, MR_ERR_TOPIC, NULL,

@@ -30,6 +30,11 @@ typedef struct mri_topic_config {
 
 #define MRI_HEADER_MARK "mr.mark"
 
+enum {
+    MRI_HEADERS_MAX = 64,          /* further headers of one record */
+    MRI_HEADERS_BYTES_MAX = 65536, /* of all of them, packed as headers.h says */
+};
+
 /* One record. When read, all pointers are borrowed until the next fetch of the same queue. */
 typedef struct mri_record {
     const void *key;   /* NULL: no key */
@@ -39,7 +44,9 @@ typedef struct mri_record {
     int64_t timestamp_ms; /* event time, cut to milliseconds */
     const void *mark;     /* value of header MRI_HEADER_MARK; NULL: none */
     uint32_t mark_size;
-    int64_t ingest_us; /* header "mr.in" as 8 bytes big endian, MR_TIME_NONE: none */
+    uint32_t headers_size;
+    const void *headers; /* all others, packed: see headers.h; NULL: none */
+    int64_t ingest_us;   /* header "mr.in" as 8 bytes big endian, MR_TIME_NONE: none */
 } mri_record;
 
 typedef struct mri_offset {
@@ -89,6 +96,8 @@ typedef struct mri_reader mri_reader;
 struct mri_log {
     const struct mri_log_ops *ops;
     const char *name; /* "local:DIR", "kafka://host:port", for messages */
+    /* Key, value and headers of a record together; more is refused by send(). 0: 16 MiB. */
+    uint32_t record_bytes_max;
 };
 
 typedef struct mri_log_ops {

@@ -196,6 +196,25 @@ Test(log_local_dir, another_format_is_refused_by_number) {
     log->ops->close(log);
 }
 
+Test(log_local_dir, a_log_of_the_format_before_is_taken_over) {
+    mri_log *log = must_open(false);
+    fill(log);
+    log->ops->close(log);
+    write_file("FORMAT", "millrace log 1\n");
+    log = must_open(false);
+    cr_assert_eq(count(log), 100u);
+    log->ops->close(log);
+    char text[64] = {0};
+    FILE *now = fopen(file("FORMAT"), "r");
+    cr_assert_not_null(now);
+    cr_assert_not_null(fgets(text, sizeof text, now));
+    (void)fclose(now);
+    cr_assert_str_eq(text, "millrace log 2\n", "older programs would take headers for damage");
+    log = must_open(false);
+    cr_assert_eq(count(log), 100u);
+    log->ops->close(log);
+}
+
 Test(log_local_dir, a_making_that_was_cut_short_begins_again) {
     mri_log *log = must_open(false);
     log->ops->close(log);

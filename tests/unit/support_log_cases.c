@@ -1,5 +1,4 @@
 /* support_log_cases.c: the promises of runtime/log/log.h as cases over any log. */
-#include "support_log.h"
 
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -8,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/headers.h"
 #include "millrace/batch.h"
+#include "support_log.h"
 
 /* --- helpers ---------------------------------------------------------------------------------- */
 
@@ -293,8 +294,22 @@ static void expect_record(void *arg, uint32_t index, const mri_record *record) {
               index);
     cr_assert(same_bytes(record->mark, record->mark_size, want->mark, want->mark_size), "%u",
               index);
+    cr_assert(same_bytes(record->headers, record->headers_size, want->headers, want->headers_size),
+              "%u", index);
     cr_assert_eq(record->timestamp_ms, want->timestamp_ms, "%u", index);
     cr_assert_eq(record->ingest_us, want->ingest_us, "%u", index);
+}
+
+typedef struct scanned {
+    mri_record *want;
+    uint32_t count;
+} scanned;
+
+static mr_status scan_record(void *arg, const mri_record *record, mr_error *err) {
+    scanned *s = arg;
+    (void)err;
+    expect_record(s->want, s->count++, record);
+    return MR_OK;
 }
 
 void log_conform_fields(const log_kind *kind) {
@@ -318,6 +333,18 @@ void log_conform_fields(const log_kind *kind) {
     want[7].mark_size = 1;
     want[7].ingest_us = 0;
     want[7].timestamp_ms = 253402300799999;
+    mri_text headers = {0}, many = {0};
+    mri_headers_add(&headers, "trace", binary, sizeof binary);
+    mri_headers_add(&headers, "none", NULL, 0);
+    mri_headers_text(&headers, "trace", "%d", 7);
+    mri_headers_add(&headers, "", "", 0);
+    for (int i = 0; i < MRI_HEADERS_MAX; i++) {
+        mri_headers_text(&many, "n", "%d", i);
+    }
+    want[2].headers = want[5].headers = headers.data;
+    want[2].headers_size = want[5].headers_size = (uint32_t)headers.size;
+    want[7].headers = many.data;
+    want[7].headers_size = (uint32_t)many.size;
     log_reader writer, reader;
     mr_error err = {0};
     log_join(kind, log, &(log_join_options){.group = "w", .inputs = {"in"}}, &writer);
@@ -329,6 +356,21 @@ void log_conform_fields(const log_kind *kind) {
     log_commit(&writer, 0, 0, 1);
     log_join(kind, log, &(log_join_options){.group = "r", .inputs = {"out"}}, &reader);
     log_read(&reader, 0, 0, (uint32_t)count, expect_record, want);
+    scanned seen = {.want = want};
+    cr_assert_eq(log->ops->scan(log, log_name(kind, "out"), 0, scan_record, &seen, &err), MR_OK);
+    cr_assert_eq(seen.count, count);
+    /* One too many, and bytes that are none. */
+    mri_headers_text(&many, "n", "one more");
+    want[7].headers = many.data;
+    want[7].headers_size = (uint32_t)many.size;
+    log_begin(&writer);
+    cr_assert_eq(log->ops->send(writer.member, log_name(kind, "out"), 0, &want[7], &err),
+                 MR_ERR_LIMIT);
+    want[7].headers_size = 5;
+    cr_assert_eq(log->ops->send(writer.member, log_name(kind, "out"), 0, &want[7], &err),
+                 MR_ERR_LIMIT);
+    mri_text_free(&headers);
+    mri_text_free(&many);
     log_leave(&reader);
     log_leave(&writer);
     kind->close(kind->self, log);

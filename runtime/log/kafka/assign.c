@@ -241,6 +241,7 @@ void mri_kafka_unassign(mri_member *member) {
             mri_kafka_queue_drop(queue);
         } while (size > 0);
         free(queue->messages);
+        mri_text_free(&queue->headers);
         rd_kafka_queue_io_event_enable(queue->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(queue->queue);
     }

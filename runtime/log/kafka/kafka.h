@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/text.h"
 #include "log/check.h"
 #include "log/open.h"
 
@@ -109,7 +110,8 @@ struct kafka_queue {
      * count) comes next. */
     rd_kafka_message_t **messages;
     uint32_t held, ready, count;
-    mr_error failed; /* told by the next fetch */
+    mri_text headers; /* of the records handed out last */
+    mr_error failed;  /* told by the next fetch */
 };
 
 /* A topic this member writes. */
@@ -219,7 +221,10 @@ mr_status mri_kafka_publish(mri_log *base, const char *name, uint32_t partition,
 /* --- record.c --------------------------------------------------------------------------------- */
 
 /* Borrows from the message. */
-void mri_kafka_record(const rd_kafka_message_t *message, mri_record *out);
+/* Headers that are not ours are appended to `headers`, which may move: when a batch is complete,
+ * mri_kafka_headers_place() says where they are. */
+void mri_kafka_record(const rd_kafka_message_t *message, mri_text *headers, mri_record *out);
+void mri_kafka_headers_place(const mri_text *headers, mri_record *records, uint32_t count);
 /* Copies the record into librdkafka's queue. _QUEUE_FULL: poll and try again. */
 rd_kafka_resp_err_t mri_kafka_produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, uint32_t partition,
                                       const mri_record *record);

@@ -373,11 +373,13 @@ mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition
         queue->held = queue->ready = queue->count = 0;
         queue_fill(member, queue);
     }
+    mri_text_clear(&queue->headers);
     while (*count < max && queue->ready < queue->count) {
         const rd_kafka_message_t *message = queue->messages[queue->ready++];
         queue->next = message->offset + 1;
-        mri_kafka_record(message, &records[(*count)++]);
+        mri_kafka_record(message, &queue->headers, &records[(*count)++]);
     }
+    mri_kafka_headers_place(&queue->headers, records, *count);
     /* Records before the failure are handed out first. */
     if (queue->failed.status == MR_OK || *count > 0) return MR_OK;
     if (err != NULL) *err = queue->failed;

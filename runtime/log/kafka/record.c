@@ -3,12 +3,14 @@
 
 #include <string.h>
 
+#include "log/headers.h"
+
 #include "millrace/batch.h"
 
 #define HEADER_INGEST "mr.in"
 #define HEADER_TIME   "mr.ts" /* a time that Kafka's own timestamp cannot hold: 1970 and before */
 
-enum { TIME_BYTES = 8, ARGS_MAX = 9 };
+enum { TIME_BYTES = 8, ARGS_MAX = 9 + MRI_HEADERS_MAX };
 
 static void *writable(const void *data) {
     return (void *)(uintptr_t)data; /* librdkafka's unions know no const; it only reads */
@@ -36,7 +38,41 @@ static void header_time(const rd_kafka_headers_t *headers, const char *name, int
     *out = (int64_t)time;
 }
 
-void mri_kafka_record(const rd_kafka_message_t *message, mri_record *out) {
+static bool header_is_ours(const char *name) {
+    return strcmp(name, MRI_HEADER_MARK) == 0 || strcmp(name, HEADER_INGEST) == 0 ||
+           strcmp(name, HEADER_TIME) == 0;
+}
+
+/* Headers of others, as many as a record of ours may carry. */
+static uint32_t headers_pack(const rd_kafka_headers_t *from, mri_text *to) {
+    const size_t before = to->size;
+    const char *name = NULL;
+    const void *value = NULL;
+    size_t size = 0;
+    uint32_t count = 0;
+    for (size_t i = 0;
+         count < MRI_HEADERS_MAX &&
+         rd_kafka_header_get_all(from, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         i++) {
+        const size_t bytes = strlen(name) + size + 16;
+        if (header_is_ours(name)) continue;
+        if (to->size - before + bytes > MRI_HEADERS_BYTES_MAX) break;
+        mri_headers_add(to, name, value, (uint32_t)size);
+        count++;
+    }
+    return (uint32_t)(to->size - before);
+}
+
+void mri_kafka_headers_place(const mri_text *headers, mri_record *records, uint32_t count) {
+    size_t at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (records[i].headers_size == 0) continue;
+        records[i].headers = headers->data + at;
+        at += records[i].headers_size;
+    }
+}
+
+void mri_kafka_record(const rd_kafka_message_t *message, mri_text *headers_text, mri_record *out) {
     rd_kafka_timestamp_type_t kind = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     *out = (mri_record){
         .key = message->key,
@@ -59,6 +95,7 @@ void mri_kafka_record(const rd_kafka_message_t *message, mri_record *out) {
     }
     header_time(headers, HEADER_INGEST, &out->ingest_us);
     header_time(headers, HEADER_TIME, &out->timestamp_ms);
+    out->headers_size = headers_pack(headers, headers_text);
 }
 
 static rd_kafka_vu_t header(const char *name, const void *value, size_t size) {
@@ -101,6 +138,11 @@ rd_kafka_resp_err_t mri_kafka_produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, u
     if (record->timestamp_ms <= 0) {
         time_format(record->timestamp_ms, time);
         args[count++] = header(HEADER_TIME, time, TIME_BYTES);
+    }
+    mri_header other;
+    for (uint32_t at = 0; count < ARGS_MAX &&
+                          mri_headers_next(record->headers, record->headers_size, &at, &other);) {
+        args[count++] = header(other.name, other.value, other.size);
     }
     rd_kafka_error_t *error = rd_kafka_produceva(rk, args, count);
     if (error == NULL) return RD_KAFKA_RESP_ERR_NO_ERROR;

@@ -124,6 +124,7 @@ struct mri_reader {
     rd_kafka_queue_t *queue;
     rd_kafka_message_t **messages; /* [0, held) are handed out */
     uint32_t held;
+    mri_text headers; /* of the records handed out */
     char topic[MRI_NAME_MAX + 1];
     uint32_t partition;
     int64_t low;
@@ -233,6 +234,7 @@ void mri_kafka_reader_close(mri_reader *reader) {
     reader_stop(reader);
     if (reader->client != NULL) scanner_give(reader->log, reader->client);
     free(reader->messages);
+    mri_text_free(&reader->headers);
     free(reader);
 }
 
@@ -289,6 +291,7 @@ mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *re
     reader_let_go(reader);
     if (!reader->done) {
         if (max > KAFKA_BATCH_MAX) max = KAFKA_BATCH_MAX;
+        mri_text_clear(&reader->headers);
         /* With a timeout it would wait for a full batch. */
         ssize_t got = rd_kafka_consume_batch_queue(reader->queue, 0, reader->messages, max);
         if (got == 0) {
@@ -299,8 +302,11 @@ mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *re
         for (uint32_t i = 0; status == MR_OK && i < reader->held && !reader->done; i++) {
             bool wanted = false;
             status = reader_message(reader, reader->messages[i], &wanted, err);
-            if (wanted) mri_kafka_record(reader->messages[i], &records[(*count)++]);
+            if (wanted) {
+                mri_kafka_record(reader->messages[i], &reader->headers, &records[(*count)++]);
+            }
         }
+        mri_kafka_headers_place(&reader->headers, records, *count);
         const int64_t now = kafka_now(reader->log);
         if (got > 0) reader->heard_us = now;
         const int64_t patience = reader->extended ? reader->wait_us : READ_STALL_US;

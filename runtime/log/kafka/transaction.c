@@ -286,7 +286,8 @@ mr_status mri_kafka_send(mri_member *member, const char *topic, uint32_t partiti
         output->touched[partition] = true;
         (void)pthread_mutex_unlock(&member->log->lock);
     }
-    const uint64_t bytes = (uint64_t)record->key_size + record->value_size + record->mark_size;
+    const uint64_t bytes =
+        (uint64_t)record->key_size + record->value_size + record->mark_size + record->headers_size;
     if (member->sent_bytes + bytes > MRI_TRANSACTION_BYTES_MAX) {
         return mri_kafka_fail(member->log, err, MR_ERR_LIMIT,
                               "a transaction of '%s' holds more than 256 MiB; commit more often",

@@ -173,12 +173,28 @@ static mr_status directory_check_format(const char *directory, bool fresh, bool 
                        directory);
     }
     const long version = strtol(text + strlen(FORMAT_WORDS), NULL, 10);
-    if (version == LOCAL_FORMAT || fresh) return MR_OK;
+    if ((version >= LOCAL_FORMAT_OLDEST && version <= LOCAL_FORMAT) || fresh) return MR_OK;
     return mr_fail(
         err, MR_ERR_STATE, NULL,
-        "%s is a log of format %ld, this millrace reads format %d; use the millrace that "
+        "%s is a log of format %ld, this millrace reads formats %d to %d; use the millrace that "
         "wrote it, name another directory, or begin anew with --fresh",
-        directory, version, (int)LOCAL_FORMAT);
+        directory, version, (int)LOCAL_FORMAT_OLDEST, (int)LOCAL_FORMAT);
+}
+
+/* An older log is taken over as it is: what it holds is read as before, and older programs must not
+ * read what is written from now on. One digit of the file changes, so that no moment without FORMAT
+ * exists. */
+static mr_status directory_take_over(const char *directory, mr_error *err) {
+    char text[64], path[PATH_MAX], now[64];
+    const ssize_t size = directory_read(directory, "FORMAT", text, sizeof text);
+    const int wanted = snprintf(now, sizeof now, FORMAT_WORDS "%d\n", (int)LOCAL_FORMAT);
+    if (size >= 0 && strcmp(text, now) == 0) return MR_OK;
+    const mr_status status = directory_path(directory, "FORMAT", path, err);
+    if (status != MR_OK) return status;
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool done = fd >= 0 && pwrite(fd, now, (size_t)wanted, 0) == wanted && fsync(fd) == 0;
+    if (fd >= 0 && close(fd) != 0) done = false;
+    return done ? MR_OK : directory_io(directory, "the file 'FORMAT' cannot be written", err);
 }
 
 static mr_status directory_locked(const char *directory, mr_error *err) {
@@ -270,7 +286,7 @@ static mr_status directory_check(const mri_local_config *config, bool *made, mr_
     const int fd = local_data_open(directory);
     const bool good = fd >= 0 && fstat(fd, &info) == 0 && info.st_size > 0;
     if (fd >= 0) (void)close(fd);
-    if (good) return MR_OK;
+    if (good) return directory_take_over(directory, err);
     return mr_fail(err, MR_ERR_STATE, NULL,
                    "%s: the file 'data.mdb' is missing or empty; restore the directory from a "
                    "backup, or begin anew with --fresh",

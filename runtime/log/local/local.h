@@ -1,6 +1,6 @@
 /* local.h: the inside of the embedded log: LMDB in a data directory.
  *
- * DIR/FORMAT    "millrace log 1": named FORMAT.new while the directory is made or dropped
+ * DIR/FORMAT    "millrace log 2": named FORMAT.new while the directory is made or dropped
  * DIR/lock      flock()ed by the process that has the directory, its pid inside
  * DIR/clean     size and time of data.mdb when it was closed; without it, data.mdb is verified
  * DIR/data.mdb  five tables, one environment:
@@ -29,7 +29,8 @@
 enum { TABLE_TOPICS, TABLE_ENDS, TABLE_LOG, TABLE_KEYED, TABLE_GROUPS, TABLE_COUNT };
 
 enum {
-    LOCAL_FORMAT = 1,
+    LOCAL_FORMAT = 2,              /* 2: records may have headers */
+    LOCAL_FORMAT_OLDEST = 1,       /* that is read; it becomes the newest when it is opened */
     LOCAL_VALUE_BYTES = 128 << 10, /* a value is closed once it is that large */
     LOCAL_FETCH_BYTES = 1 << 20,   /* a fetch copies no more than that and one value */
     LOCAL_MERGE_BYTES = 64 << 20,  /* commits of several members in one write transaction */

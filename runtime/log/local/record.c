@@ -1,6 +1,7 @@
 /* record.c: records, values and keys as bytes.
  *
- * A record is: flags, [key size], [value size], [mark size], time, [ingest time], key, value, mark.
+ * A record is: flags, [key size], [value size], [mark size], [headers size], time, [ingest time], key,
+ * value, mark, headers. Format 1 knew no headers; otherwise it is the same.
  * Sizes are LEB128; times are zigzag LEB128 of the difference from the record before, so that most
  * take one or two bytes. */
 #include <string.h>
@@ -9,8 +10,8 @@
 #include "log/local/local.h"
 #include "millrace/batch.h"
 
-enum { HAS_KEY = 1, HAS_VALUE = 2, HAS_MARK = 4, HAS_INGEST = 8, FLAGS_ALL = 15 };
-enum { HEAD_MAX = 1 + 3 * 5 + 2 * 10 };
+enum { HAS_KEY = 1, HAS_VALUE = 2, HAS_MARK = 4, HAS_INGEST = 8, HAS_HEADERS = 16, FLAGS_ALL = 31 };
+enum { HEAD_MAX = 1 + 4 * 5 + 2 * 10 };
 
 void local_put32(void *to, uint32_t value) {
     uint8_t *out = to;
@@ -89,6 +90,7 @@ void local_encode(mri_text *to, struct local_times *last, const mri_record *reco
     const size_t key = record->key == NULL ? 0 : record->key_size;
     const size_t value = record->value == NULL ? 0 : record->value_size;
     const size_t mark = record->mark == NULL ? 0 : record->mark_size;
+    const size_t headers = record->headers == NULL ? 0 : record->headers_size;
     uint8_t head[HEAD_MAX], *at = head + 1;
     head[0] = 0;
     if (record->key != NULL) {
@@ -103,16 +105,21 @@ void local_encode(mri_text *to, struct local_times *last, const mri_record *reco
         head[0] |= HAS_MARK;
         at = put_number(at, mark);
     }
+    if (headers > 0) {
+        head[0] |= HAS_HEADERS;
+        at = put_number(at, headers);
+    }
     at = put_difference(at, record->timestamp_ms, &last->timestamp_ms);
     if (record->ingest_us != MR_TIME_NONE) {
         head[0] |= HAS_INGEST;
         at = put_difference(at, record->ingest_us, &last->ingest_us);
     }
-    (void)mri_text_reserve(to, (size_t)(at - head) + key + value + mark);
+    (void)mri_text_reserve(to, (size_t)(at - head) + key + value + mark + headers);
     mri_text_add(to, head, (size_t)(at - head));
     if (key > 0) mri_text_add(to, record->key, key);
     if (value > 0) mri_text_add(to, record->value, value);
     if (mark > 0) mri_text_add(to, record->mark, mark);
+    if (headers > 0) mri_text_add(to, record->headers, headers);
 }
 
 static bool get_size(const uint8_t **at, const uint8_t *end, bool there, uint32_t *out) {
@@ -132,6 +139,7 @@ bool local_decode(const uint8_t **at, const uint8_t *end, struct local_times *la
     if (!get_size(at, end, (flags & HAS_KEY) != 0, &out->key_size) ||
         !get_size(at, end, (flags & HAS_VALUE) != 0, &out->value_size) ||
         !get_size(at, end, (flags & HAS_MARK) != 0, &out->mark_size) ||
+        !get_size(at, end, (flags & HAS_HEADERS) != 0, &out->headers_size) ||
         !get_difference(at, end, &last->timestamp_ms)) {
         return false;
     }
@@ -141,11 +149,13 @@ bool local_decode(const uint8_t **at, const uint8_t *end, struct local_times *la
         out->ingest_us = last->ingest_us;
     }
     const uint8_t *data = *at;
-    const size_t size = (size_t)out->key_size + out->value_size + out->mark_size;
+    const size_t before = (size_t)out->key_size + out->value_size + out->mark_size;
+    const size_t size = before + out->headers_size;
     if (size > (size_t)(end - data)) return false;
     if ((flags & HAS_KEY) != 0) out->key = data;
     if ((flags & HAS_VALUE) != 0) out->value = data + out->key_size;
     if ((flags & HAS_MARK) != 0) out->mark = data + out->key_size + out->value_size;
+    if ((flags & HAS_HEADERS) != 0) out->headers = data + before;
     *at = data + size;
     return true;
 }

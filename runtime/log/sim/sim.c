@@ -116,6 +116,8 @@ static mri_record sim_copy(mr_arena *arena, const mri_record *from) {
     if (to.key == NULL) to.key_size = 0;
     if (to.value == NULL) to.value_size = 0;
     if (to.mark == NULL) to.mark_size = 0;
+    to.headers = sim_copy_bytes(arena, from->headers, from->headers_size);
+    if (to.headers == NULL) to.headers_size = 0;
     return to;
 }
 
@@ -504,7 +506,8 @@ static mr_status sim_send(mri_member *member, const char *name, uint32_t partiti
     member->pending = sim_grow(member->pending, member->pending_count, &member->pending_capacity,
                                sizeof *member->pending);
     const mri_record copy = sim_copy(member->arena, record);
-    member->pending_bytes += (size_t)copy.key_size + copy.value_size + copy.mark_size;
+    member->pending_bytes +=
+        (size_t)copy.key_size + copy.value_size + copy.mark_size + copy.headers_size;
     if (member->pending_bytes > MRI_TRANSACTION_BYTES_MAX) {
         return mr_fail(err, MR_ERR_LIMIT, NULL,
                        "a transaction of '%s' holds more than 256 MiB; commit more often",
