@@ -14,6 +14,9 @@ const char *const mri_failpoints[] = {
 };
 
 const mri_mutant_row mri_mutants[] = {
+    {"commit-before-flush", "a commit does not wait for the records that were sent"},
+    {"fresh-metadata", "a commit shows the group's membership of now, not that of the assignment"},
+    {"empty-offsets", "a commit sends no offsets"},
     {NULL, NULL},
 };
 
