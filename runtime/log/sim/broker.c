@@ -187,6 +187,11 @@ bool mri_broker_is_committed(const mri_broker_topic *topic, uint32_t partition, 
     return meta->state == RECORD_COMMITTED && !meta->removed;
 }
 
+bool mri_broker_deletes(const mri_broker_topic *topic, uint32_t partition, int64_t offset) {
+    return mri_broker_is_committed(topic, partition, offset) &&
+           topic->partitions[partition].records[offset].value == NULL;
+}
+
 const mri_record *mri_broker_next(const mri_broker_topic *topic, uint32_t partition, int64_t *at,
                                   int64_t end) {
     const struct partition *p = &topic->partitions[partition];

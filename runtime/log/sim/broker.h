@@ -78,6 +78,8 @@ const mri_record *mri_broker_next(const mri_broker_topic *topic, uint32_t partit
 const mri_record *mri_broker_records(const mri_broker_topic *topic, uint32_t partition,
                                      size_t *count);
 bool mri_broker_is_committed(const mri_broker_topic *topic, uint32_t partition, int64_t offset);
+/* It is a committed record that deletes its key. */
+bool mri_broker_deletes(const mri_broker_topic *topic, uint32_t partition, int64_t offset);
 /* Takes away what newer records of the same key have replaced, deletions that are old enough, and
  * what was aborted. */
 void mri_broker_compact(mri_broker *broker, mri_broker_topic *topic, uint32_t partition);

@@ -173,6 +173,11 @@ static mr_status sim_reader_open(mri_log *base, const char *name, uint32_t parti
                            .at = from == MRI_OFFSET_NONE ? bounds.low : from,
                            .end = bounds.stable,
                            .live = sim_live(client, topic, partition)};
+    /* Whoever has read up to there before must be told what is gone since then. */
+    for (int64_t i = reader->at; from != MRI_OFFSET_NONE && reader->live != NULL && i < reader->end;
+         i++) {
+        reader->live[i] = reader->live[i] || mri_broker_deletes(topic, partition, i);
+    }
     *out = reader;
     return MR_OK;
 }
@@ -201,6 +206,7 @@ static void sim_reader_progress(const mri_reader *reader, int64_t *at, int64_t *
 }
 
 static void sim_reader_close(mri_reader *reader) {
+    if (reader == NULL) return;
     free(reader->live);
     free(reader);
 }
