@@ -41,7 +41,7 @@ typedef struct mr_pos {
 /** Owned by the caller, on its stack; NULL is allowed wherever an mr_error * is. */
 typedef struct mr_error {
     mr_status status;
-    const char *option; /**< of the operator at fault; NULL: the operator as a whole */
+    const char *option; /**< of the operator at fault, or the column of a record; NULL: all of it */
     mr_pos at;          /**< set by the loader, which knows where that option was written */
     char text[480];
 } mr_error;

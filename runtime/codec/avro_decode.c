@@ -12,8 +12,8 @@
  */
 
 mr_status mri_avro_fail_cell(const mri_avro_cell *cell, const char *why, mr_error *err) {
-    return mr_fail(err, MR_ERR_RECORD, NULL, "field \"%s\" %s",
-                   cell->plan->writer->part_names[cell->op->field], why);
+    const char *name = cell->plan->writer->part_names[cell->op->field];
+    return mr_fail(err, MR_ERR_RECORD, name, "field \"%s\" %s", name, why);
 }
 
 mr_status mri_avro_store_null(const mri_avro_cell *cell, mr_error *err) {
@@ -148,8 +148,10 @@ struct flat {
 
 static mr_status fail_bytes(const struct flat *f, const mri_avro_op *op) {
     const mri_avro_cell cell = {.plan = f->plan, .op = op};
-    return mri_avro_fail_cell(&cell, "cannot be read: the bytes are cut short or no such value",
-                              f->err);
+    const mr_status status = mri_avro_fail_cell(
+        &cell, "cannot be read: the bytes are cut short or no such value", f->err);
+    if (f->err != NULL) f->err->option = NULL; /* the bytes are at fault, not what they say */
+    return status;
 }
 
 static mr_status decode_cell(struct flat *f, const mri_avro_op *op) {

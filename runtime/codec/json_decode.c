@@ -98,8 +98,9 @@ static mr_status fail_syntax(struct json_row *r, const char *problem) {
 static mr_status fail_cell(struct json_row *r, uint32_t column, const char *data, size_t size,
                            const char *why) {
     char excerpt[MRI_EXCERPT];
-    return mr_fail(r->err, MR_ERR_RECORD, NULL, "column \"%s\": %s %s",
-                   r->d->schema->columns[column].name, mri_excerpt(data, size, excerpt), why);
+    const char *name = r->d->schema->columns[column].name;
+    return mr_fail(r->err, MR_ERR_RECORD, name, "column \"%s\": %s %s", name,
+                   mri_excerpt(data, size, excerpt), why);
 }
 
 static mr_status fail_twice(struct json_row *r, mri_span name) {
@@ -223,9 +224,10 @@ static mr_status take_column(struct json_row *r, uint32_t column) {
     if (first == '"') return take_string(r, column);
     if (first == '-' || (first >= '0' && first <= '9')) return take_number(r, column);
     if (first != '{' && first != '[') return take_literal(r, column);
-    return mr_fail(r->err, MR_ERR_RECORD, NULL,
-                   "column \"%s\": %s stands where one value must stand; columns are flat",
-                   d->schema->columns[column].name, first == '{' ? "an object" : "an array");
+    const char *name = d->schema->columns[column].name;
+    return mr_fail(r->err, MR_ERR_RECORD, name,
+                   "column \"%s\": %s stands where one value must stand; columns are flat", name,
+                   first == '{' ? "an object" : "an array");
 }
 
 static mr_status take_member(struct json_row *r) {
@@ -260,7 +262,7 @@ static mr_status fill_missing(struct json_row *r) {
     for (uint32_t i = 0; i < schema->count; i++) {
         if (r->d->seen[i] == r->d->generation) continue;
         if (!schema->columns[i].nullable) {
-            return mr_fail(r->err, MR_ERR_RECORD, NULL,
+            return mr_fail(r->err, MR_ERR_RECORD, schema->columns[i].name,
                            "column \"%s\": the member is missing and may not be null",
                            schema->columns[i].name);
         }

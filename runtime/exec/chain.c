@@ -212,44 +212,57 @@ static void feed_history(mri_chain *chain, struct run *run, uint32_t history, ui
     }
 }
 
-static mr_status rejected(mri_chain *chain, struct run *run) {
-    const mri_flow *flow = run->flow;
-    const char *reason = run->failed_reason;
-    run->failed_reason = NULL;
-    if (run->failed_origin >= flow->origin_count) {
-        return mr_fail(chain->err, MR_ERR_RECORD, NULL, "%s: a row is refused: %s",
-                       chain->task->where, reason);
+static mr_status use_process(mri_chain *chain, struct run *run, uint32_t index, uint32_t row,
+                             uint32_t *end) {
+    const mri_step *step = run->step;
+    const mr_operator *op = step->uses[index].op;
+    mr_ctx *ctx = &run->ctx[index];
+    for (uint32_t h = 0; h < step->history_count; h++) {
+        if (step->histories[h].before == index) feed_history(chain, run, h, row, *end);
     }
-    return mr_fail(chain->err, MR_ERR_RECORD, NULL,
-                   "%s, offset %lld: a row is refused: %s; set on_error: skip to go on without it",
-                   chain->task->where, (long long)flow->batch.origins[run->failed_origin].offset,
-                   reason);
+    ctx->row = row;
+    ctx->end = *end;
+    ctx->watermark_us = run->flow->watermark[row];
+    ctx->watermarks = run->flow->watermark;
+    ctx->final_us = MR_TIME_NONE;
+    mr_status status = op->process(ctx);
+    while (status == MR_AGAIN) {
+        status = emitted(chain, run);
+        if (status == MR_OK) status = op->process(ctx);
+    }
+    if (status != MR_OK) return status;
+    if (run->refused_status != MR_OK) return run->refused_status;
+    if (step->timers > 0) *end = ctx->end;
+    assert(*end > row); /* an operator that sets timers has to keep ctx->row current */
+    return MR_OK;
+}
+
+/* The rows of [row, end) that no use before this one has given back. Steps of several uses have no
+ * timers, so none of the pieces is cut short. */
+static mr_status use_process_kept(mri_chain *chain, struct run *run, uint32_t index, uint32_t row,
+                                  uint32_t end) {
+    mr_status status = MR_OK;
+    while (status == MR_OK && row < end) {
+        while (row < end && run->refused[row]) {
+            row++;
+        }
+        uint32_t to = row;
+        while (to < end && !run->refused[to]) {
+            to++;
+        }
+        if (to > row) status = use_process(chain, run, index, row, &to);
+        row = to;
+    }
+    return status;
 }
 
 static mr_status uses_process(mri_chain *chain, struct run *run, uint32_t row, uint32_t *end) {
-    const mri_step *step = run->step;
-    for (uint32_t i = 0; i < step->use_count; i++) {
-        const mri_use *use = &step->uses[i];
-        mr_ctx *ctx = &run->ctx[i];
-        for (uint32_t h = 0; h < step->history_count; h++) {
-            if (step->histories[h].before == i) feed_history(chain, run, h, row, *end);
-        }
-        ctx->row = row;
-        ctx->end = *end;
-        ctx->watermark_us = run->flow->watermark[row];
-        ctx->watermarks = run->flow->watermark;
-        ctx->final_us = MR_TIME_NONE;
-        mr_status status = use->op->process(ctx);
-        while (status == MR_AGAIN) {
-            status = emitted(chain, run);
-            if (status == MR_OK) status = use->op->process(ctx);
-        }
-        if (status != MR_OK) return status;
-        if (run->failed_reason != NULL) return rejected(chain, run);
-        if (step->timers > 0) *end = ctx->end;
-        assert(*end > row); /* an operator that sets timers has to keep ctx->row current */
+    mr_status status = MR_OK;
+    for (uint32_t i = 0; status == MR_OK && i < run->step->use_count; i++) {
+        status = i > 0 && run->rejects > 0 ? use_process_kept(chain, run, i, row, *end)
+                                           : use_process(chain, run, i, row, end);
     }
-    return MR_OK;
+    return status;
 }
 
 static mr_status segments(mri_chain *chain, struct run *run) {
@@ -338,7 +351,6 @@ static mr_status step_keep_rows(mri_chain *chain, struct run *run, const mri_flo
     for (uint32_t i = 0; i < step->out->count; i++) {
         if (step->out->columns[i].carried < 0) memset(run->own[i].valid, 0, rows);
     }
-    run->rejects = 0;
     memset(run->keep, (step->traits & MR_SELECTS) ? 0 : 1, rows);
     if (!(step->traits & MR_PROJECTS)) {
         mr_status status = segments(chain, run);
@@ -370,7 +382,8 @@ static mr_status step_failed(mri_chain *chain, const struct run *run, mr_status 
 static mr_status step_run(mri_chain *chain, uint32_t index, const mri_flow *flow) {
     struct run *run = &chain->runs[index];
     run->flow = flow;
-    run->failed_reason = NULL; /* of a flow that was left in the middle */
+    run->refused_status = MR_OK; /* of a flow that was left in the middle */
+    run->rejects = 0;
     for (uint32_t i = 0; i < run->step->use_count; i++) {
         run->ctx[i].in = run->step->traits & MR_EMITS ? &flow->batch : &run->out.batch;
     }

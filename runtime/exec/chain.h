@@ -31,8 +31,10 @@ typedef struct mri_chain_task {
     int64_t *counters;
     int64_t rejected;
     const char *where; /* "topic trades, partition 3", for messages */
-    /* A step whose on_error is skip left a row out. NULL: nobody wants to know. */
-    void (*skipped)(void *arg, const char *step, const char *reason, const mr_origin *origin);
+    /* A step gives back a row of what it read: MR_OK: the row is left out, as its on_error says.
+     * NULL: rows are left out. */
+    mr_status (*refuse)(void *arg, const mri_step *step, const mri_flow *flow, uint32_t row,
+                        const char *reason, mr_error *err);
     mri_flow_fn *consume;
     void *arg;
 } mri_chain_task;

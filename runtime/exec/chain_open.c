@@ -92,6 +92,7 @@ static mr_status run_open(mri_chain *chain, uint32_t index, mr_error *err) {
     run->gather = gather_open(arena, step, run->emits);
     run->emitted_watermark = run->gather->watermark;
     run->keep = mri_alloc(arena, MR_BATCH_ROWS);
+    run->refused = mri_alloc(arena, MR_BATCH_ROWS);
     run->ctx = mri_alloc_array(arena, step->use_count, sizeof *run->ctx);
     run->use_counter = mri_alloc_array(arena, step->use_count, sizeof *run->use_counter);
     run->out_batch = &run->out.batch;

@@ -29,9 +29,9 @@ struct run {
     struct gather *gather;
     int64_t *emitted_watermark;
     uint8_t *keep;
+    uint8_t *refused; /* per row of `flow`; valid when `rejects` is not 0 */
     uint32_t rejects;
-    const char *failed_reason; /* first rejected row of a step whose on_error is fail */
-    uint32_t failed_origin;
+    mr_status refused_status; /* of the first refusal that was more than leaving a row out */
     uint32_t cause; /* origin of the row that moved the watermark last, for rows of timers */
     uint32_t **seq; /* per history: position of each row's value */
     int32_t (*past_ring)[MR_HISTORIES_MAX]; /* per use and history: ring, or -1 */

@@ -8,14 +8,13 @@
 
 static mr_status feed_reject(mr_source_ctx *ctx, const char *file, int64_t line, const char *reason,
                              const char *raw, uint32_t raw_size) {
-    mri_task *task = ctx->runtime;
-    char place[MRI_NAME_BYTES * 4];
-    mr_error why;
-    (void)raw;
-    (void)raw_size;
-    (void)snprintf(place, sizeof place, "%s:%lld", file, (long long)line);
-    (void)!mr_fail(&why, MR_ERR_RECORD, NULL, "%s", reason);
-    return mri_task_refuse(task, &why, place, ctx->error);
+    const mri_refusal refusal = {.reason = MRI_REASON_SOURCE,
+                                 .why = reason,
+                                 .file = file,
+                                 .line = line,
+                                 .raw = raw,
+                                 .raw_size = raw_size};
+    return mri_task_refuse(ctx->runtime, &refusal, ctx->error);
 }
 
 mr_status mri_feed_open(mri_task *task, mr_error *err) {
@@ -85,10 +84,13 @@ static mr_status rows_settle(mri_task *task, mr_batch *batch, mr_error *err) {
         batch->origin[to] = to;
         mr_status status = mri_input_slots(task, batch, to, &why);
         if (status == MR_ERR_RECORD) {
-            char place[MRI_NAME_BYTES + 48];
-            (void)snprintf(place, sizeof place, "%s, row %lld", task->where,
-                           (long long)worker->origins[to].offset);
-            status = mri_task_refuse(task, &why, place, err);
+            const mri_flow flow = {.batch = *batch, .origin_count = rows};
+            const mri_refusal refusal = {.reason = MRI_REASON_KEY,
+                                         .why = why.text,
+                                         .flow = &flow,
+                                         .schema = worker->stage->in,
+                                         .row = to};
+            status = mri_task_refuse(task, &refusal, err);
             if (status != MR_OK) return status;
             continue;
         }
@@ -103,7 +105,7 @@ static mr_status rows_settle(mri_task *task, mr_batch *batch, mr_error *err) {
     return MR_OK;
 }
 
-mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err) {
+static mr_status feed_turn(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
     mri_task_source *source = task->source;
     if (source->ctx.ended && task->time.final_us != MR_TIME_NONE) return MR_OK;
@@ -138,4 +140,9 @@ mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err) {
     }
     *progress = true;
     return mri_task_run(task, &batch, batch.rows, final_us, err);
+}
+
+mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err) {
+    const mr_status status = feed_turn(task, progress, err);
+    return status == MR_OK ? mri_dead_send(task, err) : status;
 }

@@ -8,30 +8,8 @@
 
 enum { KEY_JOINT = 0x1f };
 
-enum { LOGGED_MAX = 10 }; /* of the records that one worker skips */
-
 /* --- slots and runs, also for sources ------------------------------------------------------------
  */
-
-void mri_task_skipped(mri_task *task, const char *place, const char *why) {
-    struct mri_worker *worker = task->worker;
-    char place_text[MRI_LOG_TEXT], why_text[MRI_LOG_TEXT];
-    if (worker->refused_logged++ >= LOGGED_MAX) return;
-    mri_log_line(worker->env, MRI_WARN, "msg=\"record skipped\" stage=%s place=\"%s\" why=\"%s\"%s",
-                 worker->stage->name, mri_log_text(place_text, place), mri_log_text(why_text, why),
-                 worker->refused_logged == LOGGED_MAX ? " more=\"counted, not shown\"" : "");
-}
-
-mr_status mri_task_refuse(mri_task *task, const mr_error *why, const char *place, mr_error *err) {
-    struct mri_worker *worker = task->worker;
-    if (worker->stage->on_error == MRI_FAIL) {
-        return mr_fail(err, MR_ERR_RECORD, NULL, "%s: %s; set on_error: skip to go on without it",
-                       place, why->text);
-    }
-    worker->stats.rejected++;
-    mri_task_skipped(task, place, why->text);
-    return MR_OK;
-}
 
 mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err) {
     const mri_stage *stage = task->worker->stage;
@@ -132,21 +110,45 @@ static mr_status check_partition(const mri_task *task, const struct filling *f, 
         topic->partitioner == MRI_CRC32 ? "crc32" : "murmur2", topic->name);
 }
 
+/* A column at fault that is the time or part of the key says more than its value. */
+static mri_reason reason_of_column(const mri_stage *stage, const char *column) {
+    const mr_column_def *columns = stage->in->columns;
+    if (stage->time >= 0 && strcmp(columns[stage->time].name, column) == 0) return MRI_REASON_TIME;
+    for (uint32_t i = 0; i < stage->key.count; i++) {
+        if (strcmp(columns[stage->key.column[i]].name, column) == 0) return MRI_REASON_KEY;
+    }
+    return MRI_REASON_VALUE;
+}
+
+/* A row of the worker's buffers out of a record; *reason is set with MR_ERR_RECORD. */
+static mr_status row_read(mri_task *task, const mri_record *record, struct filling *f,
+                          int64_t *nulled, mri_reason *reason, mr_error *why) {
+    struct mri_worker *worker = task->worker;
+    const uint32_t row = f->batch.rows;
+    mri_decode_target target = {.batch = &f->batch, .strings = worker->strings};
+    mr_status status = mri_rows_read(worker->input_rows, record, &target, row, nulled, reason, why);
+    if (status == MR_ERR_RECORD && why->option != NULL) {
+        *reason = reason_of_column(worker->stage, why->option);
+    }
+    if (status != MR_OK) return status;
+    *reason = MRI_REASON_TIME;
+    status = row_time(task, f, row, why);
+    if (status != MR_OK) return status;
+    *reason = MRI_REASON_KEY;
+    return mri_input_slots(task, &f->batch, row, why);
+}
+
 static mr_status record_row(mri_task *task, const mri_record *record, struct filling *f,
                             mr_error *err) {
     struct mri_worker *worker = task->worker;
     const uint32_t row = f->batch.rows;
-    mri_decode_target target = {.batch = &f->batch, .strings = worker->strings};
+    int64_t nulled = 0;
+    mri_reason reason = MRI_REASON_UNDECODABLE;
     mr_error why;
-    mr_status status =
-        mri_rows_read(worker->input_rows, record, &target, row, &worker->stats.nulled, &why);
-    if (status == MR_OK) status = row_time(task, f, row, &why);
-    if (status == MR_OK) status = mri_input_slots(task, &f->batch, row, &why);
+    mr_status status = row_read(task, record, f, &nulled, &reason, &why);
     if (status == MR_ERR_RECORD) {
-        char place[MRI_NAME_BYTES + 48];
-        (void)snprintf(place, sizeof place, "%s, offset %lld", task->where,
-                       (long long)record->offset);
-        return mri_task_refuse(task, &why, place, err);
+        const mri_refusal refusal = {.reason = reason, .why = why.text, .record = record};
+        return mri_task_refuse(task, &refusal, err);
     }
     if (status != MR_OK) {
         if (err != NULL) *err = why;
@@ -154,7 +156,9 @@ static mr_status record_row(mri_task *task, const mri_record *record, struct fil
     }
     status = check_partition(task, f, row, err);
     if (status != MR_OK) return status;
+    worker->stats.nulled += nulled;
     worker->watermark[row] = task->time.watermark_us;
+    worker->origin_record[row] = (uint32_t)(record - worker->records);
     worker->origins[row] = (mr_origin){.offset = record->offset, .ingest_us = record->ingest_us};
     f->batch.origin[row] = row;
     f->batch.rows++;
@@ -167,15 +171,12 @@ static mr_status record_row(mri_task *task, const mri_record *record, struct fil
 static mr_status record_mark(mri_task *task, const mri_record *record, int64_t *final_us,
                              mr_error *err) {
     mri_mark mark;
-    mr_error why;
     *final_us = MR_TIME_NONE;
     if (!mri_mark_parse(record->mark, record->mark_size, &mark) ||
         !mri_time_mark(&task->time, &mark)) {
-        char place[MRI_NAME_BYTES + 48];
-        (void)snprintf(place, sizeof place, "%s, offset %lld", task->where,
-                       (long long)record->offset);
-        (void)!mr_fail(&why, MR_ERR_RECORD, NULL, "its mark cannot be read");
-        return mri_task_refuse(task, &why, place, err);
+        const mri_refusal refusal = {
+            .reason = MRI_REASON_MARK, .why = "its mark cannot be read", .record = record};
+        return mri_task_refuse(task, &refusal, err);
     }
     if (mark.final && mri_time_all_final(&task->time, final_us)) mri_task_end(task, *final_us);
     return MR_OK;
@@ -271,7 +272,7 @@ static uint32_t records_wanted(const mri_task *task) {
     return left < batch_rows ? (uint32_t)left : batch_rows;
 }
 
-mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
+static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
     uint32_t count = 0;
     mr_status status = target_set(task, err);
@@ -290,4 +291,9 @@ mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
     if (status != MR_OK || worker->input->marks) return status;
     if (worker->config.until_end) return end_by_offset(task, progress, err);
     return count == 0 ? idle_rule(task, progress, err) : MR_OK;
+}
+
+mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
+    const mr_status status = input_turn(task, progress, err);
+    return status == MR_OK ? mri_dead_send(task, err) : status;
 }

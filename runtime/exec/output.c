@@ -1,11 +1,12 @@
 /* output.c: rows of an edge to records of a topic, with marks on the last of each commit. */
-#include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
 #include "exec/task.h"
+#include "log/check.h"
 
 /* --- worker ------------------------------------------------------------------------------------
  */
@@ -130,19 +131,37 @@ static mr_status send_pending(mri_task *task, const mri_output_plan *plan, uint3
     return send(task, plan, partition, &record, err);
 }
 
-/* A row without a key belongs to no partition. */
-static mr_status row_refuse(mri_task *task, const mri_flow *flow, uint32_t row, const mr_error *why,
-                            mr_error *err) {
-    char place[MRI_NAME_BYTES + 48];
-    const uint32_t origin = flow->batch.origin[row];
-    if (origin < flow->origin_count) {
-        (void)snprintf(place, sizeof place, "%s, %s %lld", task->where,
-                       task->source != NULL ? "row" : "offset",
-                       (long long)flow->batch.origins[origin].offset);
-    } else {
-        (void)snprintf(place, sizeof place, "%s", task->where);
-    }
-    return mri_task_refuse(task, why, place, err);
+static mr_status row_refuse(mri_task *task, const mri_output_plan *plan, const mri_flow *flow,
+                            uint32_t row, mri_reason reason, const mr_error *why, mr_error *err) {
+    const mri_stage *stage = task->worker->stage;
+    const mri_refusal refusal = {.reason = reason,
+                                 .why = why->text,
+                                 .flow = flow,
+                                 .schema = mri_edge_schema(stage, plan->output->from),
+                                 .row = row,
+                                 .made = mri_edge_is_made(stage, plan->output->from)};
+    return mri_task_refuse(task, &refusal, err);
+}
+
+/* Key, partition and value of a row, into the worker's buffers; *reason is set with MR_ERR_RECORD: a
+ * row without a key belongs to no partition, and one that the log does not take would come back
+ * with every try. */
+static mr_status row_encode(mri_task *task, const mri_output_plan *plan, const mri_flow *flow,
+                            uint32_t row, uint32_t *partition, mri_reason *reason, mr_error *why) {
+    struct mri_worker *worker = task->worker;
+    const uint32_t bytes_max = mri_log_record_max(worker->log);
+    *reason = MRI_REASON_KEY;
+    const mr_status status =
+        mri_rows_partition(plan->rows, &flow->batch, row, &worker->key, partition, why);
+    if (status != MR_OK) return status;
+    mri_rows_value(plan->rows, &flow->batch, row, &worker->value);
+    const size_t bytes = worker->key.size + worker->value.size + MRI_MARK_BYTES;
+    if (bytes <= bytes_max) return MR_OK;
+    *reason = MRI_REASON_SIZE;
+    return mr_fail(why, MR_ERR_RECORD, NULL,
+                   "a row of %zu bytes for topic '%s' is larger than the %" PRIu32
+                   " bytes that the log takes",
+                   bytes, plan->topic->name, bytes_max);
 }
 
 static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, uint32_t row,
@@ -151,9 +170,10 @@ static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, u
     const mri_output_plan *plan = &worker->outputs[index];
     uint32_t partition = task->partition % plan->partitions;
     mri_text *key = &worker->key;
+    mri_reason reason = MRI_REASON_KEY;
     mr_error why;
-    mr_status status = mri_rows_partition(plan->rows, &flow->batch, row, key, &partition, &why);
-    if (status != MR_OK) return row_refuse(task, flow, row, &why, err);
+    mr_status status = row_encode(task, plan, flow, row, &partition, &reason, &why);
+    if (status != MR_OK) return row_refuse(task, plan, flow, row, reason, &why, err);
     worker->stats.rows_out++;
     if (plan->own_partition && partition != task->partition) {
         return mr_fail(err, MR_ERR_TOPIC, NULL,
@@ -169,7 +189,9 @@ static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, u
     pending->keyed = plan->topic->key.count > 0;
     mri_text_clear(&pending->key);
     mri_text_add(&pending->key, key->data, key->size);
-    mri_rows_value(plan->rows, &flow->batch, row, &pending->value);
+    const mri_text spare = pending->value;
+    pending->value = worker->value;
+    worker->value = spare;
     pending->timestamp_ms = mri_floor_ms(flow->batch.time_us[row]);
     pending->ingest_us =
         origin < flow->origin_count ? flow->batch.origins[origin].ingest_us : MR_TIME_NONE;

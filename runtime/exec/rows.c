@@ -115,7 +115,8 @@ mr_status mri_topic_rows_write(mri_topic_rows *rows, const mr_batch *batch, uint
 }
 
 mr_status mri_rows_read(mri_topic_rows *rows, const mri_record *record, mri_decode_target *to,
-                        uint32_t row, int64_t *nulled, mr_error *err) {
+                        uint32_t row, int64_t *nulled, mri_reason *reason, mr_error *err) {
+    *reason = MRI_REASON_UNDECODABLE;
     if (rows->json != NULL) {
         return mri_json_decode(rows->json, record->value, record->value_size, to, row, err);
     }
@@ -125,9 +126,11 @@ mr_status mri_rows_read(mri_topic_rows *rows, const mri_record *record, mri_deco
                        "it is not in Avro's single-object encoding, which begins with C3 01");
     }
     mri_avro_plan *plan = NULL;
+    *reason = MRI_REASON_SCHEMA;
     const mr_status status = mri_schemas_find(rows->schemas, fingerprint,
                                               rows->env->now_us(rows->env->self), &plan, err);
     if (status != MR_OK) return status;
+    *reason = MRI_REASON_UNDECODABLE;
     const char *body = (const char *)record->value + 10;
     return mri_avro_decode(plan, body, record->value_size - 10u, to, row, nulled, err);
 }
@@ -135,5 +138,6 @@ mr_status mri_rows_read(mri_topic_rows *rows, const mri_record *record, mri_deco
 mr_status mri_topic_rows_read(mri_topic_rows *rows, const mri_record *record, mri_decode_target *to,
                               uint32_t row, mr_error *err) {
     int64_t nulled = 0;
-    return mri_rows_read(rows, record, to, row, &nulled, err);
+    mri_reason reason;
+    return mri_rows_read(rows, record, to, row, &nulled, &reason, err);
 }

@@ -99,23 +99,19 @@ static uint32_t service_emit(mr_ctx *ctx, uint32_t port, uint32_t slot, int64_t 
     return row;
 }
 
+/* Its callers cannot fail, so what on_error makes of the row is told when they are done. */
 static void service_reject(mr_ctx *ctx, uint32_t row, const char *reason) {
     struct run *run = run_of(ctx);
     mri_chain_task *task = run->chain->task;
+    if (run->rejects == 0) memset(run->refused, 0, run->flow->batch.rows);
+    if (run->refused[row]) return; /* one row goes one way */
+    run->refused[row] = 1;
     if (!run->emits) run->keep[row] = 0;
     run->rejects++;
     task->rejected++;
-    const uint32_t origin = ctx->in->origin[row];
-    if (run->step->on_error != MRI_FAIL) {
-        if (task->skipped == NULL) return;
-        const bool known = origin < run->flow->origin_count;
-        task->skipped(task->arg, run->step->id, reason,
-                      known ? &run->flow->batch.origins[origin] : NULL);
-        return;
-    }
-    if (run->failed_reason != NULL) return;
-    run->failed_reason = reason;
-    run->failed_origin = origin;
+    if (task->refuse == NULL || run->refused_status != MR_OK) return;
+    run->refused_status =
+        task->refuse(task->arg, run->step, run->flow, row, reason, run->chain->err);
 }
 
 static void service_count(mr_ctx *ctx, uint32_t counter, int64_t n) {

@@ -31,16 +31,18 @@ static mr_status consume(void *arg, mri_edge from, const mri_flow *flow, mr_erro
     return MR_OK;
 }
 
-static void skipped(void *arg, const char *step, const char *reason, const mr_origin *origin) {
+static mr_status refuse(void *arg, const mri_step *step, const mri_flow *flow, uint32_t row,
+                        const char *reason, mr_error *err) {
     mri_task *task = arg;
-    char place[MRI_NAME_BYTES + MR_NAME_MAX + 64];
-    if (origin == NULL) {
-        (void)snprintf(place, sizeof place, "%s, step %s", task->where, step);
-    } else {
-        (void)snprintf(place, sizeof place, "%s, %s %lld, step %s", task->where,
-                       task->source != NULL ? "row" : "offset", (long long)origin->offset, step);
-    }
-    mri_task_skipped(task, place, reason);
+    const mri_stage *stage = task->worker->stage;
+    const mri_refusal refusal = {.reason = MRI_REASON_STEP,
+                                 .why = reason,
+                                 .step = step,
+                                 .flow = flow,
+                                 .schema = mri_edge_schema(stage, step->from),
+                                 .row = row,
+                                 .made = mri_edge_is_made(stage, step->from)};
+    return mri_task_refuse(task, &refusal, err);
 }
 
 /* --- layout --------------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t n
     task_name(task);
     task->chain.where = task->where;
     task->chain.consume = consume;
-    task->chain.skipped = skipped;
+    task->chain.refuse = refuse;
     task->chain.arg = task;
     mri_time_init(&task->time);
     mri_time_init(&task->time_committed);
@@ -370,7 +372,7 @@ void mri_task_committed(mri_task *task) {
         mri_text_free(&task->stale[i]);
     }
     task->stale_count = 0;
-    task->layout_changed = task->must_commit = false;
+    task->layout_changed = task->must_commit = task->letters = false;
     /* Marks that came too soon after others follow in a commit of their own, rows or no rows. */
     task->dirty = mri_outputs_mark_due(task);
 }
@@ -387,6 +389,8 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
     mri_outputs_rollback(task);
     task->next = task->next_committed;
     task->ends = task->ends_committed;
+    task->letters = false;
+    mri_dead_drop(task);
     task->dirty = task->must_commit || mri_outputs_mark_due(task);
     mr_status status = mri_sinks_rollback(task, err);
     if (status != MR_OK) return status;

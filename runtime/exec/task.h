@@ -3,6 +3,7 @@
  *   worker.c   the loop, assignment, commit and rollback
  *   task.c     open, restore, seal, roll back
  *   input.c    records of a topic to flows     feed.c     a source to flows
+ *   dead.c     on_error, dead letters
  *   output.c   rows of an edge to records      sink.c     rows of an edge to sinks
  *   time.c     watermarks and marks            schemas.c  <pipeline>.schemas
  */
@@ -28,6 +29,7 @@ char *mri_name_group(mr_arena *arena, const mri_plan *plan, const mri_stage *sta
 char *mri_name_changelog(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
 char *mri_name_lease(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
 char *mri_name_schemas(mr_arena *arena, const mri_plan *plan);
+char *mri_name_dead(mr_arena *arena, const mri_plan *plan); /* "<pipeline>.dlq" */
 
 /* --- time of a task ----------------------------------------------------------------------------
  */
@@ -90,8 +92,9 @@ mr_status mri_rows_reader_open(const mri_plan *plan, const mri_topic *topic, uin
 mr_status mri_rows_partition(const mri_topic_rows *rows, const mr_batch *batch, uint32_t row,
                              mri_text *key, uint32_t *partition, mr_error *err);
 void mri_rows_value(const mri_topic_rows *rows, const mr_batch *batch, uint32_t row, mri_text *out);
+/* *reason is set with MR_ERR_RECORD. */
 mr_status mri_rows_read(mri_topic_rows *rows, const mri_record *record, mri_decode_target *to,
-                        uint32_t row, int64_t *nulled, mr_error *err);
+                        uint32_t row, int64_t *nulled, mri_reason *reason, mr_error *err);
 int64_t mri_floor_ms(int64_t us);
 
 /* --- outputs -----------------------------------------------------------------------------------
@@ -168,6 +171,7 @@ typedef struct mri_task {
     mri_task_sink *sinks;
     mri_task_source *source; /* NULL: reads a topic */
     bool dirty;              /* something to commit */
+    bool letters;            /* dead ones, in the running transaction */
     bool must_commit;        /* before anything is written outside of the log */
     bool layout_changed;
     int64_t record_now_us; /* when the last record or the assignment came */
@@ -206,9 +210,10 @@ struct mri_worker {
     uint32_t *slot, *origin;
     int64_t *time_us, *watermark;
     mr_origin *origins;
+    uint32_t *origin_record; /* of an input topic: by origin, which of `records` it is */
     mr_arena *strings;
     mri_record *records;
-    mri_text key;
+    mri_text key, value;
     /* cadence */
     int64_t commit_now_us;    /* when the last commit ended */
     int64_t waiting_since_us; /* first output that waits; MR_TIME_NONE: none */
@@ -219,6 +224,7 @@ struct mri_worker {
     mri_worker_stats gone;      /* counters of tasks that have left */
     void *stats_lock;
     int64_t refused_logged;
+    struct mri_dead *dead; /* NULL: this stage writes no dead letters */
     bool late_logged;
 };
 
@@ -241,10 +247,44 @@ mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_erro
 /* Runs the rows in the worker's buffers; final_us: see mri_flow. */
 mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,
                        mr_error *err);
-/* Says that a record was left out, for the first few of a worker. */
-void mri_task_skipped(mri_task *task, const char *place, const char *why);
-/* on_error of the stage for a record that cannot be read; MR_OK: skipped and counted. */
-mr_status mri_task_refuse(mri_task *task, const mr_error *why, const char *place, mr_error *err);
+/* What the value of a dead letter is. */
+#define MRI_LETTER_RECORD "record" /* the bytes of the record */
+#define MRI_LETTER_ROW    "row"    /* a row that no record says, as JSON */
+#define MRI_LETTER_SOURCE "source" /* what a source could not read */
+#define MRI_LETTER_MARK   "mark"   /* the mark of a record whose row went its way */
+
+/* A record or row that goes no further. What is not set is NULL. */
+typedef struct mri_refusal {
+    mri_reason reason;
+    const char *why;
+    const mri_step *step;     /* gave it back; NULL: the stage could not read or write it */
+    const mri_record *record; /* as it was read */
+    /* A row, of this schema; the record behind it is found by its origin. `made`: a step made it,
+     * so that no record says what it says. */
+    const mri_flow *flow;
+    const mr_schema *schema;
+    uint32_t row;
+    bool made;
+    /* What a source could not read, and where. */
+    const char *file;
+    int64_t line;
+    const void *raw;
+    uint32_t raw_size;
+} mri_refusal;
+
+/* on_error of the step or stage. MR_OK: left out or written as a dead letter, and counted. */
+mr_status mri_task_refuse(mri_task *task, const mri_refusal *refusal, mr_error *err);
+/* Rows of this edge come from a step that makes rows. */
+bool mri_edge_is_made(const mri_stage *stage, mri_edge edge);
+const mr_schema *mri_edge_schema(const mri_stage *stage, mri_edge edge);
+
+/* Topic of dead letters. */
+mr_status mri_dead_ensure(mri_log *log, const mri_plan *plan, uint32_t *partitions, mr_error *err);
+mr_status mri_dead_open(struct mri_worker *worker, mr_error *err);
+void mri_dead_close(struct mri_worker *worker);
+/* Sends the letters of the batch that was at work, in the order of their records. */
+mr_status mri_dead_send(mri_task *task, mr_error *err);
+void mri_dead_drop(mri_task *task); /* those of a batch that failed */
 
 mr_status mri_feed_open(mri_task *task, mr_error *err);
 void mri_feed_close(mri_task *task);

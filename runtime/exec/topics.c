@@ -19,6 +19,10 @@ char *mri_name_schemas(mr_arena *arena, const mri_plan *plan) {
     return mri_format(arena, "%s.schemas", plan->name);
 }
 
+char *mri_name_dead(mr_arena *arena, const mri_plan *plan) {
+    return mri_format(arena, "%s.dlq", plan->name);
+}
+
 static mr_status ensure_topic(mri_log *log, const mri_topic *topic, uint32_t *partitions,
                               mr_error *err) {
     const mri_topic_config config = {
@@ -69,6 +73,10 @@ mr_status mri_stage_prepare(const mri_worker_config *config, mr_error *err) {
     uint32_t *found = mri_alloc_array(arena, config->stage->output_count + 1u, sizeof *found);
     uint32_t input = 0;
     mr_status status = mri_topics_ensure(config, arena, &input, found, err);
+    uint32_t dead = 0;
+    if (status == MR_OK && config->stage->dead) {
+        status = mri_dead_ensure(config->log, config->plan, &dead, err);
+    }
     for (uint32_t i = 0; status == MR_OK && i < config->stage->output_count; i++) {
         const mri_output *output = &config->stage->outputs[i];
         const mri_topic *topic = &config->plan->topics[output->topic];

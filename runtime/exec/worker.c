@@ -29,6 +29,7 @@ static void buffers_open(struct mri_worker *worker) {
     worker->time_us = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->time_us);
     worker->watermark = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->watermark);
     worker->origins = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->origins);
+    worker->origin_record = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->origin_record);
     worker->records = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof *worker->records);
     worker->strings = mri_arena_open(256 * 1024);
 }
@@ -61,6 +62,7 @@ static mr_status worker_open(struct mri_worker *worker, mr_error *err) {
     worker->changelog = mri_name_changelog(worker->arena, worker->plan, stage);
     mr_status status = mri_chain_open(stage, &worker->chain, err);
     if (status == MR_OK) status = mri_outputs_open(worker, err);
+    if (status == MR_OK && stage->dead) status = mri_dead_open(worker, err);
     if (status == MR_OK && worker->input != NULL) {
         status = mri_rows_reader_open(worker->plan, worker->input, worker->input_partitions,
                                       worker->log, worker->env, &worker->input_rows, err);
@@ -111,8 +113,10 @@ void mri_worker_close(mri_worker *worker) {
     if (worker->member != NULL) worker->log->ops->member_close(worker->member);
     mri_chain_close(worker->chain);
     mri_outputs_close(worker);
+    mri_dead_close(worker);
     mri_topic_rows_close(worker->input_rows);
     mri_text_free(&worker->key);
+    mri_text_free(&worker->value);
     mri_arena_close(worker->strings);
     (void)pthread_mutex_destroy(worker->stats_lock);
     mri_arena_close(worker->arena);
@@ -143,6 +147,8 @@ static void counters_copy(mri_worker_stats *to, const mri_worker_stats *from) {
     to->rejected = from->rejected;
     to->skipped = from->skipped;
     to->nulled = from->nulled;
+    memcpy(to->dropped, from->dropped, sizeof to->dropped);
+    memcpy(to->dead, from->dead, sizeof to->dead);
 }
 
 /* Everything stands where the last commit left it, or still has to be brought there. */
@@ -204,7 +210,7 @@ static mr_status commit(struct mri_worker *worker, mr_error *err) {
 static bool output_waits(const struct mri_worker *worker) {
     for (uint32_t i = 0; i < worker->task_count; i++) {
         const mri_task *task = worker->tasks[i];
-        if (task->must_commit) return true;
+        if (task->must_commit || task->letters) return true;
         if (!task->dirty) continue;
         if (task->time.final_us != task->time_committed.final_us) return true;
         if (worker->stage->sink_count > 0) return true;

@@ -35,11 +35,33 @@ typedef struct mri_worker_config {
     const mri_worker_doubles *doubles; /* NULL: none */
 } mri_worker_config;
 
+/* Why a record or row went no further; the names stand in metrics and in headers of dead letters,
+ * new ones go at the end. */
+#define MRI_REASON_MAP(X)                                                   \
+    X(UNDECODABLE, "undecodable") /* malformed, cut short, no bytes */      \
+    X(SCHEMA, "unknown_schema")   /* nobody announced it, or it is unfit */ \
+    X(VALUE, "bad_value")         /* of a column: type, range, null */      \
+    X(KEY, "bad_key")             /* null, too long, 0x1F */                \
+    X(TIME, "bad_time")           /* event time null or out of range */     \
+    X(FUTURE, "future")           /* beyond max_future_skew */              \
+    X(MARK, "bad_mark")           /* a mark that cannot be read */          \
+    X(SIZE, "too_large")          /* for the topic that it goes to */       \
+    X(STEP, "refused_by_step")    /* an operator gave it back */            \
+    X(SOURCE, "bad_source_row")   /* a source could not read it */
+
+#define X(name, text) MRI_REASON_##name,
+typedef enum mri_reason { MRI_REASON_MAP(X) MRI_REASONS } mri_reason;
+#undef X
+const char *mri_reason_name(mri_reason reason);
+mri_reason mri_reason_find(const char *name); /* MRI_REASONS: there is none of this name */
+
 /* Counters of a worker, of what is committed; monotonic unless said. Copied under a lock of its
  * own. */
 typedef struct mri_worker_stats {
     int64_t rows_in, rows_out, rows_sink;
     int64_t rejected, skipped, nulled; /* malformed; not meant to be rows; non-finite to null */
+    int64_t dropped[MRI_REASONS];      /* of `rejected`: on_error was skip */
+    int64_t dead[MRI_REASONS];         /* of `rejected`: dead letters */
     int64_t late, filled;              /* sums of the operators' counters of these names */
     int64_t commits, aborts;
     int64_t commit_us_sum, commit_us_last;

@@ -87,6 +87,11 @@ mr_status mri_check_record(const char *topic, uint32_t partitions, bool compacte
     return MR_OK;
 }
 
+uint32_t mri_log_record_max(const mri_log *log) {
+    const uint32_t own = log->record_bytes_max;
+    return own > 0 && own < MRI_RECORD_BYTES_MAX ? own : MRI_RECORD_BYTES_MAX;
+}
+
 mr_status mri_check_member(const mri_member_config *config, mr_error *err) {
     mr_status status = mri_check_name("group", config->group, err);
     for (uint32_t i = 0; i < config->input_count && status == MR_OK; i++) {

@@ -9,7 +9,7 @@ enum {
     MRI_NAME_MAX = 249, /* bytes of a topic or group name, as Kafka has it */
     MRI_TOPICS_MAX = 4096,
     MRI_PARTITIONS_MAX = 4096,
-    MRI_RECORD_BYTES_MAX = 16 << 20,      /* key, value and mark of one record */
+    MRI_RECORD_BYTES_MAX = 16 << 20,      /* key, value, mark and headers of one record */
     MRI_TRANSACTION_BYTES_MAX = 256 << 20 /* all records of one transaction */
 };
 
@@ -25,6 +25,8 @@ mr_status mri_check_found(const mri_topic_config *config, uint32_t partitions, b
 /* One record on its way into `topic`. */
 mr_status mri_check_record(const char *topic, uint32_t partitions, bool compacted,
                            uint32_t partition, const mri_record *record, mr_error *err);
+/* Bytes of the largest record that this log takes. */
+uint32_t mri_log_record_max(const mri_log *log);
 /* Group, inputs and numbers of a member. */
 mr_status mri_check_member(const mri_member_config *config, mr_error *err);
 

@@ -60,7 +60,8 @@ typedef struct mri_planner {
     mri_topic_draft *topics; /* parallel to plan->topics */
     mri_stage_draft *stages; /* parallel to plan->stages */
     mri_written *written;
-    bool lost_output; /* a stage writes a topic that is not there: it may be any */
+    mri_on_error on_error; /* of stages that do not say */
+    bool lost_output;      /* a stage writes a topic that is not there: it may be any */
 } mri_planner;
 
 /* A place in the file and how much of it to underline. */
@@ -91,13 +92,20 @@ typedef struct mri_use_plan {
     bool nullable;       /* of the columns that its table says it makes */
 } mri_use_plan;
 
+/* Words for mri_on_error, for option tables; NULL-terminated. */
+extern const char *const mri_on_errors[];
+/* What the choice of such an option means; `otherwise` when it is not given. */
+mri_on_error mri_on_error_of(const mri_values *values, int64_t choice, mri_on_error otherwise);
+
 /* load.c reads the file in this order. */
+void mri_defaults_read(mri_planner *p, const mri_node *defaults);
 void mri_topics_read(mri_planner *p, const mri_node *topics);
 void mri_stages_read(mri_planner *p, const mri_node *stages); /* names, edges, order */
 void mri_stage_plan(mri_planner *p, uint32_t index);
 void mri_topics_finish(mri_planner *p);
 void mri_kafka_read(mri_planner *p, const mri_node *kafka);
 void mri_tests_read(mri_planner *p, const mri_node *tests);
+void mri_dead_plan(mri_planner *p); /* who writes dead letters, after all stages */
 
 /* The rows of a topic as its readers find them; reports once if nobody says what they are. */
 mri_rows mri_topic_rows(mri_planner *p, uint32_t index);

@@ -1,6 +1,7 @@
 /* load.c: a pipeline file becomes a plan. Everything is read and checked in one pass over the file,
  * and what is wrong in one place must not hide what is wrong in another:
  *
+ *   defaults what stages need not repeat
  *   topics   their keys and declared schemas
  *   stages   names and edges; order of writers before readers; circles
  *   rows     stage by stage: input, steps, outputs, so that a topic's rows are known to its readers
@@ -26,8 +27,9 @@ static const mr_option file_rows[] = {
 };
 #undef AT
 
-static const char *const file_more[] = {"topics", "stages", "tests", "vars", "kafka", NULL};
-static const char *const file_later[] = {"include", "defaults", NULL};
+static const char *const file_more[] = {"topics", "stages",   "tests", "vars",
+                                        "kafka",  "defaults", NULL};
+static const char *const file_later[] = {"include", NULL};
 
 /* The name goes into names of topics and groups. */
 static bool pipeline_name_ok(const char *name) {
@@ -105,12 +107,14 @@ static mr_status build(mr_arena *arena, const char *path, const mri_node *root,
     p.plan->folder = p.env.folder = folder_of(arena, path);
     if (!texts_fit(&p, root)) return mri_diags_status(diags);
     const mri_values *values = read_head(&p);
+    mri_defaults_read(&p, mri_values_more(values, "defaults"));
     mri_topics_read(&p, mri_values_more(values, "topics"));
     mri_stages_read(&p, mri_values_more(values, "stages"));
     for (uint32_t i = 0; i < p.plan->stage_count; i++) {
         mri_stage_plan(&p, i);
     }
     mri_topics_finish(&p);
+    mri_dead_plan(&p);
     mri_tests_read(&p, mri_values_more(values, "tests"));
     mri_kafka_read(&p, mri_values_more(values, "kafka"));
     mri_overwrites_check(&p);

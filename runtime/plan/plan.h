@@ -9,7 +9,8 @@
 #include "spec/diag.h"
 #include "spec/tree.h"
 
-typedef enum mri_on_error { MRI_FAIL = 1, MRI_SKIP } mri_on_error;
+/* What becomes of a record or row that cannot be processed; in the order of the words in files. */
+typedef enum mri_on_error { MRI_FAIL = 1, MRI_SKIP, MRI_DLQ } mri_on_error;
 typedef enum mri_partitioner { MRI_MURMUR2, MRI_CRC32 } mri_partitioner;
 
 /* Which columns of a schema make the key; count 0: no key (one slot). Text of several columns is
@@ -130,6 +131,7 @@ typedef struct mri_stage {
     uint32_t tasks; /* partitions of its input; 1 for a source; 0: read from the log */
     bool stateful;
     mri_on_error on_error;                /* of undecodable input; default fail */
+    bool dead;                            /* it, or one of its steps, writes dead letters */
     int64_t idle_us;                      /* MR_TIME_NONE: off */
     int64_t commit_min_us, commit_max_us; /* 0: by default */
     int64_t shutdown_timeout_us;
@@ -162,6 +164,7 @@ typedef struct mri_plan {
     uint32_t stage_count;
     mri_test *tests;
     uint32_t test_count;
+    uint32_t dead_partitions; /* of the topic of dead letters when it is made; 0: nobody needs it */
     const char *log;          /* `log:` of the file, or NULL */
     const char *const *kafka; /* librdkafka property, value pairs of `kafka:`, NULL-terminated */
 } mri_plan;

@@ -15,17 +15,15 @@ enum { WORKERS_MAX = 256, KEYS_MAX = 1000000000, KEYS_DEFAULT = 1000000 };
 #define IDLE_DEFAULT (2 * US_S)
 #define IDLE_MAX     (INT64_C(24) * 60 * US_MIN)
 
-static const char *const on_errors[] = {"fail", "skip", NULL};
 static const char *const deliveries[] = {"exactly-once", NULL};
 static const char *const stage_more[] = {"from",   "source", "steps", "to", "sink",
                                          "commit", "idle",   "keys",  NULL};
 static const char *const stage_later[] = {
-    "lane",         "max_future_skew",        "ttl",           "mark",
-    "on_error=dlq", "delivery=at-least-once", "delivery=none", NULL};
+    "lane", "max_future_skew", "ttl", "mark", "delivery=at-least-once", "delivery=none", NULL};
 
 #define AT(field) .name = #field, .offset = offsetof(mri_stage_keys, field)
 static const mr_option stage_rows[] = {
-    {AT(on_error), .type = MR_OPT_CHOICE, .choices = on_errors, .fallback = "fail",
+    {AT(on_error), .type = MR_OPT_CHOICE, .choices = mri_on_errors, .fallback = "fail",
      .help = "What becomes of the stage or the record when a record cannot be read."},
     {AT(delivery), .type = MR_OPT_CHOICE, .choices = deliveries, .fallback = "exactly-once",
      .help = "What a failure may do to results."},
@@ -239,7 +237,7 @@ static void read_stage(mri_planner *p, mri_stage *stage, mri_stage_draft *draft)
         .name = node->key->text,
         .input = -1,
         .time = -1,
-        .on_error = keys->on_error == 0 ? MRI_FAIL : MRI_SKIP,
+        .on_error = mri_on_error_of(values, keys->on_error, p->on_error),
         .shutdown_timeout_us = keys->shutdown_timeout,
         .workers =
             mri_values_place(values, "workers") != values->place ? (uint32_t)keys->workers : 0,

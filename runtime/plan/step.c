@@ -11,19 +11,18 @@ struct beside {
     const char *as;
 };
 
-static const char *const on_errors[] = {"fail", "skip", NULL};
-static const char *const beside_later[] = {"on_error=dlq", "in", NULL};
+static const char *const beside_later[] = {"in", NULL};
 
 #define AT(field) .name = #field, .offset = offsetof(struct beside, field)
 static const mr_option beside_rows[] = {
     {AT(id), .type = MR_OPT_STRING, .help = "Name of the step; names its state."},
-    {AT(on_error), .type = MR_OPT_CHOICE, .choices = on_errors, .fallback = "fail",
+    {AT(on_error), .type = MR_OPT_CHOICE, .choices = mri_on_errors, .fallback = "fail",
      .help = "What becomes of the stage or the row when a row cannot be processed."},
     {0},
 };
 static const mr_option beside_nestable_rows[] = {
     {AT(id), .type = MR_OPT_STRING, .help = "Name of the step; names its state."},
-    {AT(on_error), .type = MR_OPT_CHOICE, .choices = on_errors, .fallback = "fail",
+    {AT(on_error), .type = MR_OPT_CHOICE, .choices = mri_on_errors, .fallback = "fail",
      .help = "What becomes of the stage or the row when a row cannot be processed."},
     {AT(as), .type = MR_OPT_NAME, .help = "Name of the new column, or front of their names."},
     {0},
@@ -105,8 +104,7 @@ static void read_beside(struct draft *d, uint32_t place) {
                       ? beside->id
                       : mri_format(d->p->env.arena, "%s_%u", op->name, (unsigned)place);
     d->ok = id_ok(d, given) && id_free(d, given) && d->ok;
-    const bool said = mri_values_place(d->beside, "on_error") != d->key;
-    d->step->on_error = !said ? d->stage->on_error : beside->on_error == 1 ? MRI_SKIP : MRI_FAIL;
+    d->step->on_error = mri_on_error_of(d->beside, beside->on_error, d->stage->on_error);
     d->made_by = mri_format(d->p->env.arena, "step '%s'", d->step->id);
 }
 

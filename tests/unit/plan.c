@@ -291,10 +291,57 @@ Test(plan, later_things_are_refused_by_name) {
                      "stages:\n  one: { from: trades, steps: { a: { filter: {} } }, to: { x: y "
                      "} }\n",
                      graph);
-    static const char *const dlq[] = {"filter.on_error: 'dlq' is not in this version", NULL};
-    support_plan_bad(HEAD "stages:\n  one: { from: trades, steps: [ filter: { on_error: dlq } ], "
-                          "to: out }\n",
-                     dlq);
+}
+
+Test(plan, on_error_is_said_per_file_stage_or_step) {
+    support_plan plan;
+    support_plan_good(&plan, "pipeline: p\n"
+                             "defaults: { on_error: skip }\n"
+                             "topics:\n"
+                             "  in: { key: k, time: t, partitions: 6, schema: { k: string, t: "
+                             "timestamp, v: float64 } }\n"
+                             "  mid: { key: k, time: t, partitions: 2 }\n"
+                             "  out: { key: k, time: t }\n"
+                             "stages:\n"
+                             "  a: { from: in, steps: [ filter: { where: v > 1, on_error: dlq } ], "
+                             "to: mid }\n"
+                             "  b: { from: mid, on_error: dlq, steps: [ filter: { where: v > 2, "
+                             "on_error: fail } ], to: out }\n"
+                             "  c: { from: out, sink: { file: { path: c.csv } } }\n");
+    const mri_stage *a = support_plan_stage(&plan, "a"), *b = support_plan_stage(&plan, "b"),
+                    *c = support_plan_stage(&plan, "c");
+    cr_expect_eq(a->on_error, MRI_SKIP);
+    cr_expect_eq(a->steps[0].on_error, MRI_DLQ);
+    cr_expect(a->dead);
+    cr_expect_eq(b->on_error, MRI_DLQ);
+    cr_expect_eq(b->steps[0].on_error, MRI_FAIL);
+    cr_expect(b->dead);
+    cr_expect_eq(c->on_error, MRI_SKIP);
+    cr_expect_not(c->dead);
+    cr_expect_eq(plan.plan->dead_partitions, 6, "as many as the widest input has");
+    support_plan_close(&plan);
+}
+
+Test(plan, the_topic_of_dead_letters_is_no_topic_of_the_file) {
+    static const char *const words[] = {"names that start with 'p.' are for millrace's own topics",
+                                        NULL};
+    support_plan_bad("pipeline: p\n"
+                     "topics:\n"
+                     "  in: { key: k, time: t, schema: { k: string, t: timestamp } }\n"
+                     "  dead: { name: p.dlq, key: k, time: t }\n"
+                     "stages:\n"
+                     "  a: { from: in, on_error: dlq, to: dead }\n",
+                     words);
+    static const char *const keys[] = {"defaults: unknown key 'on_eror'", "did you mean 'on_error'",
+                                       NULL};
+    support_plan_bad("pipeline: p\n"
+                     "defaults: { on_eror: dlq }\n"
+                     "topics:\n"
+                     "  in: { key: k, time: t, schema: { k: string, t: timestamp } }\n"
+                     "  out: { key: k, time: t }\n"
+                     "stages:\n"
+                     "  a: { from: in, to: out }\n",
+                     keys);
 }
 
 Test(plan, limits_hold) {

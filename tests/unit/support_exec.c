@@ -507,6 +507,10 @@ mri_worker_stats exec_stats(const exec *x) {
         sum.rows_sink += one.rows_sink;
         sum.rejected += one.rejected;
         sum.skipped += one.skipped;
+        for (uint32_t r = 0; r < MRI_REASONS; r++) {
+            sum.dropped[r] += one.dropped[r];
+            sum.dead[r] += one.dead[r];
+        }
         sum.nulled += one.nulled;
         sum.late += one.late;
         sum.filled += one.filled;
