@@ -29,6 +29,9 @@ static void sum_stats(mri_worker_stats *sum, const mri_worker_stats *more) {
     sum->filled += more->filled;
     sum->commits += more->commits;
     sum->keys += more->keys;
+    sum->restoring_tasks += more->restoring_tasks;
+    sum->restore_at += more->restore_at;
+    sum->restore_end += more->restore_end;
     const int64_t watermark = more->watermark_us;
     if (watermark == MR_TIME_NONE) return;
     if (sum->watermark_us == MR_TIME_NONE || watermark < sum->watermark_us) {
@@ -133,6 +136,11 @@ static void progress_stage(mri_text *line, const struct stage_sum *sum, int64_t 
     char in[NUMBER_TEXT], out[NUMBER_TEXT], rate[NUMBER_TEXT], clock[NUMBER_TEXT];
     const mri_worker_stats *s = &sum->stats;
     mri_text_printf(line, "%s%s ", line->size > 0 ? " | " : "", sum->stage->name);
+    if (!sum->ready && s->restoring_tasks > 0 && s->restore_end > 0) {
+        mri_text_printf(line, "restoring %d %%",
+                        (int)((double)s->restore_at * 100 / (double)s->restore_end));
+        return;
+    }
     if (!sum->ready) {
         mri_text_puts(line, "starting");
         return;

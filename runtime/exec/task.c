@@ -1,4 +1,4 @@
-/* task.c: a task's life: restored from its changelog, sealed into it at every commit.
+/* task.c: a task's life: opened, sealed into its changelog at every commit, rolled back.
  *
  * Besides the keyed state of saved.c the changelog holds records of the task itself: 't' and a
  * name: "time", "layout", "source", "sink:<id>". */
@@ -9,8 +9,6 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "exec/task.h"
-
-enum { STALE_MAX = 100000 };
 
 /* --- rows of edges -------------------------------------------------------------------------------
  */
@@ -107,7 +105,7 @@ static mr_status layout_line_check(const mri_task *task, const struct layout_lin
                    why);
 }
 
-static mr_status layout_check(mri_task *task, const char *saved, size_t size, mr_error *err) {
+mr_status mri_layout_check(mri_task *task, const char *saved, size_t size, mr_error *err) {
     mri_text now = {0};
     layout_text(task->worker->stage, &now);
     task->layout_changed = now.size != size || (size > 0 && memcmp(now.data, saved, size) != 0);
@@ -130,89 +128,6 @@ static mr_status layout_check(mri_task *task, const char *saved, size_t size, mr
     }
     free(copy);
     return status;
-}
-
-/* --- restore -------------------------------------------------------------------------------------
- */
-
-static void keep_position(char **position, size_t *size, const mri_record *record) {
-    *size = record->value_size < MR_POSITION_MAX ? record->value_size : MR_POSITION_MAX;
-    *position = mri_realloc(*position, *size + 1, 1);
-    memcpy(*position, record->value, *size);
-}
-
-static mr_status restore_own(mri_task *task, const mri_record *record, mr_error *err) {
-    static const char sink_prefix[] = "sink:";
-    const mri_stage *stage = task->worker->stage;
-    const char *name = (const char *)record->key + 1;
-    const size_t size = record->key_size - 1;
-    if (record->value == NULL) return MR_OK;
-    if (size == 4 && memcmp(name, "time", 4) == 0) {
-        if (mri_time_parse(&task->time, record->value, record->value_size)) return MR_OK;
-        return mr_fail(err, MR_ERR_STATE, NULL, "%s: the saved watermark cannot be read",
-                       task->where);
-    }
-    if (size == 6 && memcmp(name, "layout", 6) == 0) {
-        return layout_check(task, record->value, record->value_size, err);
-    }
-    if (size == 6 && memcmp(name, "source", 6) == 0 && task->source != NULL) {
-        keep_position(&task->source->position, &task->source->position_size, record);
-        return MR_OK;
-    }
-    if (size <= sizeof sink_prefix - 1 || memcmp(name, sink_prefix, sizeof sink_prefix - 1) != 0) {
-        return MR_OK;
-    }
-    name += sizeof sink_prefix - 1;
-    for (uint32_t i = 0; i < stage->sink_count; i++) {
-        if (strlen(stage->sinks[i].id) == size - (sizeof sink_prefix - 1) &&
-            memcmp(stage->sinks[i].id, name, strlen(stage->sinks[i].id)) == 0) {
-            keep_position(&task->sinks[i].position, &task->sinks[i].position_size, record);
-        }
-    }
-    return MR_OK;
-}
-
-static mr_status restore_record(void *arg, const mri_record *record, mr_error *err) {
-    mri_task *task = arg;
-    task->worker->stats.restored_records++;
-    if (record->key == NULL || record->key_size < 2) return MR_OK;
-    if (((const char *)record->key)[0] == 't') return restore_own(task, record, err);
-    bool stale = false;
-    mr_error why = {0};
-    const mr_status status = mri_saved_restore(&task->chain.store, record->key, record->key_size,
-                                               record->value, record->value_size, &stale, &why);
-    /* The layout, which comes later, may tell why it cannot be read. */
-    if (status != MR_OK && task->unreadable.status == MR_OK) {
-        (void)mr_fail_in(&why, "%s", task->where);
-        task->unreadable = why;
-    }
-    if (stale && record->value != NULL && task->stale_count < STALE_MAX) {
-        task->stale = mri_realloc(task->stale, task->stale_count + 1, sizeof *task->stale);
-        mri_text *key = &task->stale[task->stale_count++];
-        *key = (mri_text){0};
-        mri_text_add(key, record->key, record->key_size);
-    }
-    return MR_OK;
-}
-
-static mr_status restore(mri_task *task, mr_error *err) {
-    struct mri_worker *worker = task->worker;
-    task->layout_changed = true; /* unless the saved one says otherwise */
-    const mr_status status = worker->log->ops->scan(worker->log, worker->changelog, task->partition,
-                                                    restore_record, task, err);
-    if (status != MR_OK) return status;
-    if (task->unreadable.status != MR_OK) {
-        if (err != NULL) *err = task->unreadable;
-        return task->unreadable.status;
-    }
-    mri_saved_restored(&task->chain.store);
-    if (worker->input != NULL && worker->input->marks &&
-        mri_topic_has_one_writer(worker->plan, worker->input)) {
-        mri_time_one_writer(&task->time);
-    }
-    mri_time_copy(&task->time_committed, &task->time);
-    mri_chain_rewind(worker->chain, &task->chain, task->time.watermark_us);
-    return MR_OK;
 }
 
 /* --- open and close ------------------------------------------------------------------------------
@@ -243,12 +158,28 @@ static mr_status task_open(mri_task *task, mr_error *err) {
     task->sinks = mri_calloc(stage->sink_count, sizeof *task->sinks);
     if (worker->input == NULL) task->source = mri_calloc(1, sizeof *task->source);
     mri_task_outputs_open(task);
-    status = restore(task, err);
-    if (status == MR_OK) status = mri_sinks_open(task, err);
+    mri_restore_open(task);
+    return MR_OK;
+}
+
+mr_status mri_task_begin(mri_task *task, mr_error *err) {
+    mr_status status = mri_sinks_open(task, err);
     if (status == MR_OK && task->source != NULL) status = mri_feed_open(task, err);
+    task->record_now_us = task->end_checked_us = task->worker->env->now_us(task->worker->env->self);
     task->dirty =
         task->must_commit || (task->time.final_us == MR_TIME_NONE && mri_outputs_mark_due(task));
     return status;
+}
+
+/* The store stands at the last commit already; a sink's file may have got rows of another owner
+ * that committed none of them. */
+mr_status mri_task_resume(mri_task *task, mr_error *err) {
+    task->record_now_us = task->end_checked_us = task->worker->env->now_us(task->worker->env->self);
+    task->end_known = false;
+    task->dirty = mri_outputs_mark_due(task);
+    const mr_status status = mri_sinks_rollback(task, err);
+    if (status != MR_OK || task->source == NULL) return status;
+    return mri_feed_rollback(task, err);
 }
 
 mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, mri_task **out,
@@ -258,7 +189,6 @@ mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t n
     task->partition = partition;
     task->next = task->next_committed = next;
     task->target = MRI_OFFSET_NONE;
-    task->record_now_us = task->end_checked_us = worker->env->now_us(worker->env->self);
     task_name(task);
     task->chain.where = task->where;
     task->chain.consume = consume;
@@ -276,6 +206,7 @@ mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t n
 }
 
 void mri_task_close(mri_task *task) {
+    mri_restore_close(task);
     mri_feed_close(task);
     mri_sinks_close(task);
     mri_task_outputs_close(task);

@@ -1,7 +1,8 @@
 /* task.h: a task and its worker, shared by the files of this folder and nobody else.
  *
- *   worker.c   the loop, assignment, commit and rollback
- *   task.c     open, restore, seal, roll back
+ *   worker.c   the loop, commit and rollback
+ *   assign.c   partitions that come and go     restore.c  a task brought to its changelog's end
+ *   task.c     open, seal, roll back
  *   input.c    records of a topic to flows     feed.c     a source to flows
  *   dead.c     on_error, dead letters
  *   output.c   rows of an edge to records      sink.c     rows of an edge to sinks
@@ -181,8 +182,17 @@ typedef struct mri_task {
     int64_t target;  /* until_end on a topic without marks: the end at start */
     mri_text *stale; /* keys of the changelog to delete */
     uint32_t stale_count;
-    mr_error unreadable; /* the first record of the changelog that cannot be read */
+    struct mri_restore *restore; /* NULL: it is restored and may work */
 } mri_task;
+
+/* A partition that is assigned and not yet a task. */
+struct mri_opening {
+    uint32_t partition;
+    int64_t next;
+    mri_task *task;  /* being restored; NULL: not begun */
+    int64_t at, end; /* of its restore, for people */
+    bool measured;
+};
 
 struct mri_worker {
     mri_worker_config config;
@@ -200,8 +210,11 @@ struct mri_worker {
     const char *changelog;
     mri_task **tasks;
     uint32_t task_count, task_capacity;
-    mri_offset *opening; /* assigned, and not yet tasks */
+    struct mri_opening *opening; /* assigned, and not yet tasks */
     uint32_t opening_count;
+    int64_t restored_size; /* of restores that have ended, while others go on */
+    mri_task **parked;     /* revoked after a commit: they may come back; NULL: one has */
+    uint32_t parked_count;
     bool assigned, progressed;
     bool draining; /* marks do not wait for their turn */
     bool torn;     /* a rollback did not come to its end */
@@ -228,8 +241,38 @@ struct mri_worker {
     bool late_logged;
 };
 
+/* All it has sent and changed since the last commit becomes visible and stays. */
+mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err);
+/* Everything stands where the last commit left it, or still has to be brought there. */
+mr_status mri_worker_rollback(struct mri_worker *worker, mr_error *err);
+/* The caller of the worker will try again. */
+bool mri_worth_trying(mr_status status);
+
+/* For mri_member_events; `self` is the worker. */
+mr_status mri_assigned(void *self, const uint32_t *partitions, uint32_t count,
+                       const int64_t *offsets, const bool *unchanged, mr_error *err);
+mr_status mri_revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
+                      mr_error *err);
+void mri_tasks_close(struct mri_worker *worker);
+/* A piece of what has to be restored; who is done becomes a task. */
+mr_status mri_restores_turn(struct mri_worker *worker, mr_error *err);
+void mri_restores_stats(const struct mri_worker *worker, mri_worker_stats *stats);
+void mri_task_counters_add(const mri_task *task, mri_worker_stats *stats);
+
+/* With task->restore set: to be brought up by mri_restore_piece() until that is NULL. After any
+ * failure of it the task has to be closed. */
 mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, mri_task **out,
                         mr_error *err);
+/* The layout that was saved, against that of the pipeline file. */
+mr_status mri_layout_check(mri_task *task, const char *saved, size_t size, mr_error *err);
+void mri_restore_open(mri_task *task);
+mr_status mri_restore_piece(mri_task *task, mr_error *err);
+void mri_restore_progress(const mri_task *task, int64_t *at, int64_t *end);
+void mri_restore_close(mri_task *task);
+/* After a restore: opens what is outside of the log. */
+mr_status mri_task_begin(mri_task *task, mr_error *err);
+/* After it was parked, for a partition that nobody has touched since its last commit. */
+mr_status mri_task_resume(mri_task *task, mr_error *err);
 void mri_task_close(mri_task *task);
 /* Sends everything that the commit of this task needs, and makes its sinks durable. */
 mr_status mri_task_seal(mri_task *task, mr_error *err);

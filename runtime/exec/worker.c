@@ -1,4 +1,4 @@
-/* worker.c: the loop of one worker: assignment, batches, commits. */
+/* worker.c: the loop of one worker: batches and commits. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,18 +98,9 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
     return MR_OK;
 }
 
-static void tasks_close(struct mri_worker *worker) {
-    for (uint32_t i = 0; i < worker->task_count; i++) {
-        mri_task_close(worker->tasks[i]);
-    }
-    worker->task_count = 0;
-}
-
 void mri_worker_close(mri_worker *worker) {
     if (worker == NULL) return;
-    tasks_close(worker);
-    free(worker->tasks);
-    free(worker->opening);
+    mri_tasks_close(worker);
     if (worker->member != NULL) worker->log->ops->member_close(worker->member);
     mri_chain_close(worker->chain);
     mri_outputs_close(worker);
@@ -151,8 +142,7 @@ static void counters_copy(mri_worker_stats *to, const mri_worker_stats *from) {
     memcpy(to->dead, from->dead, sizeof to->dead);
 }
 
-/* Everything stands where the last commit left it, or still has to be brought there. */
-static mr_status rollback(struct mri_worker *worker, mr_error *err) {
+mr_status mri_worker_rollback(struct mri_worker *worker, mr_error *err) {
     worker->torn = true;
     worker->stats.aborts++;
     worker->waiting_since_us = MR_TIME_NONE;
@@ -165,8 +155,7 @@ static mr_status rollback(struct mri_worker *worker, mr_error *err) {
     return status;
 }
 
-/* True: the caller of the worker will try again. */
-static bool worth_trying(mr_status status) {
+bool mri_worth_trying(mr_status status) {
     const mr_action action = mri_status_action(status);
     return action == MR_REPLAY || action == MR_RETRY;
 }
@@ -174,15 +163,15 @@ static bool worth_trying(mr_status status) {
 /* Whatever is tried again begins at the last commit: a step may have seen rows, and a transaction
  * may hold records, whose input offsets would be passed otherwise. */
 static mr_status undone(struct mri_worker *worker, mr_status status, mr_error *err) {
-    if (!worth_trying(status)) return status;
+    if (!mri_worth_trying(status)) return status;
     mr_error again;
-    const mr_status back = rollback(worker, &again);
-    if (back == MR_OK || worth_trying(back)) return status;
+    const mr_status back = mri_worker_rollback(worker, &again);
+    if (back == MR_OK || mri_worth_trying(back)) return status;
     if (err != NULL) *err = again;
     return back;
 }
 
-static mr_status commit(struct mri_worker *worker, mr_error *err) {
+mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     const mri_env *env = worker->env;
     uint32_t offsets = 0;
     const int64_t began_us = env->now_us(env->self);
@@ -257,104 +246,6 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
     return drained && since_us >= min_us;
 }
 
-/* --- assignment ----------------------------------------------------------------------------------
- */
-
-/* Tasks are opened by the turn that follows, so that one that cannot be restored now is tried again
- * without asking the log for another assignment. */
-static mr_status assigned(void *self, const uint32_t *partitions, uint32_t count,
-                          const int64_t *offsets, const bool *unchanged, mr_error *err) {
-    struct mri_worker *worker = self;
-    (void)unchanged; /* every task is restored anew */
-    worker->assigned = true;
-    worker->opening =
-        mri_realloc(worker->opening, worker->opening_count + count + 1u, sizeof *worker->opening);
-    for (uint32_t i = 0; i < count; i++) {
-        if (partitions[i] >= worker->input_partitions) {
-            return mr_fail(err, MR_ERR_TOPIC, NULL,
-                           "topic '%s' has got more than its %u partitions while this ran; keys "
-                           "would move away from their state: take the new partitions away, or "
-                           "declare them and begin anew",
-                           worker->input != NULL ? worker->input->name : worker->stage->name,
-                           worker->input_partitions);
-        }
-        worker->opening[worker->opening_count++] = (mri_offset){
-            .partition = partitions[i], .next = offsets[i] == MRI_OFFSET_NONE ? 0 : offsets[i]};
-    }
-    return MR_OK;
-}
-
-static mr_status tasks_open(struct mri_worker *worker, mr_error *err) {
-    uint32_t opened = 0;
-    mr_status status = MR_OK;
-    while (opened < worker->opening_count) {
-        if (worker->task_count == worker->task_capacity) {
-            worker->task_capacity = worker->task_capacity > 0 ? worker->task_capacity * 2 : 8;
-            worker->tasks =
-                mri_realloc(worker->tasks, worker->task_capacity, sizeof *worker->tasks);
-        }
-        const mri_offset *next = &worker->opening[opened];
-        mri_task *task = NULL;
-        status = mri_task_open(worker, next->partition, next->next, &task, err);
-        if (status != MR_OK) break;
-        worker->tasks[worker->task_count++] = task;
-        opened++;
-    }
-    worker->opening_count -= opened;
-    for (uint32_t i = 0; i < worker->opening_count; i++) {
-        worker->opening[i] = worker->opening[opened + i];
-    }
-    return status;
-}
-
-static bool is_among(const uint32_t *partitions, uint32_t count, uint32_t partition) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (partitions[i] == partition) return true;
-    }
-    return false;
-}
-
-/* What a task has counted outlives it. */
-static void task_leaves(struct mri_worker *worker, mri_task *task) {
-    const int64_t *counters = task->counters_committed;
-    worker->gone.late += mri_chain_counter(worker->chain, counters, "late");
-    worker->gone.filled += mri_chain_counter(worker->chain, counters, "filled");
-    worker->gone.rejected += task->rejected_committed;
-    mri_task_close(task);
-}
-
-static void tasks_leave(struct mri_worker *worker, const uint32_t *partitions, uint32_t count) {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < worker->task_count; i++) {
-        mri_task *task = worker->tasks[i];
-        if (is_among(partitions, count, task->partition)) {
-            task_leaves(worker, task);
-        } else {
-            worker->tasks[kept++] = task;
-        }
-    }
-    worker->task_count = kept;
-    kept = 0;
-    for (uint32_t i = 0; i < worker->opening_count; i++) {
-        const mri_offset *next = &worker->opening[i];
-        if (!is_among(partitions, count, next->partition)) worker->opening[kept++] = *next;
-    }
-    worker->opening_count = kept;
-}
-
-/* Lost: others have the partitions already, and what the open transaction holds of them must not
- * become visible; the tasks that stay do their part of it again. */
-static mr_status revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
-                         mr_error *err) {
-    struct mri_worker *worker = self;
-    mr_status status = MR_OK;
-    worker->assigned = false; /* until the log says what is ours now */
-    if (!lost) status = commit(worker, err);
-    tasks_leave(worker, partitions, count);
-    if (lost) status = rollback(worker, err);
-    return worth_trying(status) ? MR_OK : status;
-}
-
 /* --- stats ---------------------------------------------------------------------------------------
  */
 
@@ -362,6 +253,7 @@ static mr_status revoked(void *self, const uint32_t *partitions, uint32_t count,
 static void stats_publish(struct mri_worker *worker) {
     mri_worker_stats shown = worker->stats;
     counters_copy(&shown, &worker->committed);
+    mri_restores_stats(worker, &shown);
     shown.late = worker->gone.late;
     shown.filled = worker->gone.filled;
     shown.rejected += worker->gone.rejected;
@@ -372,16 +264,16 @@ static void stats_publish(struct mri_worker *worker) {
     shown.ready = worker->assigned && worker->opening_count == 0;
     for (uint32_t i = 0; i < worker->task_count; i++) {
         const mri_task *task = worker->tasks[i];
-        const int64_t *counters = task->counters_committed;
-        shown.late += mri_chain_counter(worker->chain, counters, "late");
-        shown.filled += mri_chain_counter(worker->chain, counters, "filled");
-        shown.rejected += task->rejected_committed;
+        mri_task_counters_add(task, &shown);
         shown.keys += task->chain.store.keys.count;
         shown.state_bytes += mri_store_bytes(&task->chain.store);
         shown.tasks_ended += mri_task_ended(task);
         if (task->time.watermark_us < shown.watermark_us) {
             shown.watermark_us = task->time.watermark_us;
         }
+    }
+    for (uint32_t i = 0; i < worker->parked_count; i++) {
+        mri_task_counters_add(worker->parked[i], &shown);
     }
     if (shown.late > 0 && !worker->late_logged) {
         worker->late_logged = true;
@@ -453,7 +345,7 @@ static mr_status tasks_turn(struct mri_worker *worker, bool *progress, mr_error 
 
 /* How long the log may wait for records: not beyond the next commit that is due. */
 static int64_t wait_of(const struct mri_worker *worker, int64_t wait_us, bool progressed) {
-    if (progressed) return 0;
+    if (progressed || worker->opening_count > 0) return 0;
     const mri_task *source = worker->task_count > 0 ? worker->tasks[0] : NULL;
     if (source != NULL && source->source != NULL && !source->source->ctx.ended) return 0;
     if (worker->waiting_since_us != MR_TIME_NONE && wait_us > 1000) return 1000;
@@ -462,26 +354,30 @@ static int64_t wait_of(const struct mri_worker *worker, int64_t wait_us, bool pr
 }
 
 static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress, mr_error *err) {
-    const mri_member_events events = {.self = worker, .assigned = assigned, .revoked = revoked};
-    mr_status status = worker->torn ? rollback(worker, err) : MR_OK;
+    const mri_member_events events = {
+        .self = worker, .assigned = mri_assigned, .revoked = mri_revoked};
+    mr_status status = worker->torn ? mri_worker_rollback(worker, err) : MR_OK;
     if (status != MR_OK) return status;
     status = worker->log->ops->member_poll(
         worker->member, wait_of(worker, wait_us, worker->progressed), &events, err);
     if (status != MR_OK) return undone(worker, status, err);
+    mr_error not_restored;
     *progress = worker->opening_count > 0;
-    status = tasks_open(worker, err);
-    if (status != MR_OK) return status;
+    const mr_status restored = mri_restores_turn(worker, &not_restored);
     bool read = false;
     status = tasks_turn(worker, &read, err);
     if (status != MR_OK) return undone(worker, status, err);
     worker->progressed = read;
     *progress = *progress || read;
-    if (!commit_due(worker, !read)) return MR_OK;
-    const int64_t commits = worker->stats.commits;
-    status = commit(worker, err);
-    worker->commit_now_us = worker->env->now_us(worker->env->self);
-    *progress = *progress || worker->stats.commits != commits;
-    return status;
+    if (commit_due(worker, !read)) {
+        const int64_t commits = worker->stats.commits;
+        status = mri_worker_commit(worker, err);
+        worker->commit_now_us = worker->env->now_us(worker->env->self);
+        *progress = *progress || worker->stats.commits != commits;
+    }
+    /* Told last: one that cannot be restored now holds up nobody else. */
+    if (status == MR_OK && restored != MR_OK && err != NULL) *err = not_restored;
+    return status == MR_OK ? restored : status;
 }
 
 mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, bool *ended,
@@ -493,9 +389,9 @@ mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, b
 }
 
 mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {
-    mr_status status = worker->torn ? rollback(worker, err) : MR_OK;
+    mr_status status = worker->torn ? mri_worker_rollback(worker, err) : MR_OK;
     worker->draining = true;
-    if (status == MR_OK) status = commit(worker, err);
+    if (status == MR_OK) status = mri_worker_commit(worker, err);
     worker->draining = false;
     stats_publish(worker);
     return status;

@@ -69,7 +69,10 @@ typedef struct mri_worker_stats {
     int64_t keys, state_bytes;   /* gauges */
     uint32_t tasks, tasks_ended; /* gauges */
     int64_t restored_records;
-    bool ready; /* assignment received and restored */
+    int64_t resumed_tasks;           /* came back unchanged, and were not restored again */
+    uint32_t restoring_tasks;        /* assigned and not yet at work (gauge) */
+    int64_t restore_at, restore_end; /* of all restores that are under way together (gauges) */
+    bool ready;                      /* assignment received and restored */
 } mri_worker_stats;
 
 /* Makes sure that the topics, the changelog, the lease and the schemas of the stage are there. Once

@@ -520,6 +520,10 @@ mri_worker_stats exec_stats(const exec *x) {
         sum.tasks += one.tasks;
         sum.tasks_ended += one.tasks_ended;
         sum.restored_records += one.restored_records;
+        sum.resumed_tasks += one.resumed_tasks;
+        sum.restoring_tasks += one.restoring_tasks;
+        sum.restore_at += one.restore_at;
+        sum.restore_end += one.restore_end;
     }
     return sum;
 }

@@ -19,6 +19,16 @@ typedef struct exec_faults {
     uint32_t revoke; /* a poll takes all partitions, or some, and gives them back with the next */
 } exec_faults;
 
+/* What the next poll of a worker is told, in place of chance. */
+typedef enum exec_event_kind { EXEC_NOTHING, EXEC_REVOKE, EXEC_ASSIGN } exec_event_kind;
+typedef struct exec_event {
+    exec_event_kind kind;
+    uint32_t partitions; /* bits */
+    bool lost;           /* revoke */
+    bool changed;        /* assign: somebody else has committed there meanwhile */
+    int64_t next;        /* assign: what the group has committed; 0: what the log knows */
+} exec_event;
+
 /* What one sink has got, per partition: lines of JSON, cut to the saved length as a file is. */
 typedef struct exec_caught {
     mri_text text[EXEC_PARTITIONS];
@@ -58,6 +68,9 @@ typedef struct exec {
     int64_t now_us, wall_us;
     exec_faults faults;
     uint32_t faults_done;
+    exec_event event; /* of the next poll */
+    uint32_t polls;
+    uint32_t piece; /* most records of one reader_next(); 0: as many as are asked for */
     bool
         uncompacted; /* a scan gives old values and tombstones too: a log that is not cleaned yet */
     exec_worker workers[EXEC_WORKERS];

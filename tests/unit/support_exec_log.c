@@ -114,6 +114,7 @@ static mr_status fault_reader_next(mri_reader *reader, uint32_t max, mri_record 
     *done = false;
     const mr_status status = busy(x, x->faults.busy, "reader_next", err);
     if (status != MR_OK) return status;
+    if (x->piece > 0 && max > x->piece) max = x->piece;
     if (strikes(x, x->faults.fetch)) max = random_below(max + 1);
     if (max == 0) return MR_OK;
     if (reader->inner != NULL) {
@@ -203,7 +204,7 @@ static mr_status note_revoked(void *self, const uint32_t *partitions, uint32_t c
 static mr_status give_back(mri_member *member, const mri_member_events *events, mr_error *err) {
     mri_log *sim = member->log->x->sim;
     int64_t offsets[EXEC_PARTITIONS];
-    const bool unchanged[EXEC_PARTITIONS] = {false};
+    bool unchanged[EXEC_PARTITIONS]; /* not to know is allowed */
     const uint32_t count = member->taken_count;
     member->taken_count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -212,8 +213,41 @@ static mr_status give_back(mri_member *member, const mri_member_events *events, 
         const int64_t next = offsets[i] == MRI_OFFSET_NONE ? 0 : offsets[i];
         cr_assert_eq(sim->ops->seek(member->inner, 0, partition, next, err), MR_OK);
         member->owned[partition] = true;
+        unchanged[i] = random_below(3) > 0;
     }
     return events->assigned(events->self, member->taken, count, offsets, unchanged, err);
+}
+
+static mr_status told(mri_member *member, const mri_member_events *events, mr_error *err) {
+    exec *x = member->log->x;
+    const exec_event event = x->event;
+    uint32_t partitions[EXEC_PARTITIONS], count = 0;
+    int64_t offsets[EXEC_PARTITIONS];
+    bool unchanged[EXEC_PARTITIONS];
+    x->event = (exec_event){0};
+    mr_status status = MR_OK;
+    for (uint32_t p = 0; p < EXEC_PARTITIONS; p++) {
+        if ((event.partitions >> p & 1) == 0) continue;
+        offsets[count] = event.next != 0
+                             ? event.next
+                             : mri_sim_committed(x->sim, member->group, member->input, p);
+        unchanged[count] = !event.changed;
+        partitions[count++] = p;
+        if (event.kind == EXEC_ASSIGN) {
+            const int64_t next = offsets[count - 1] == MRI_OFFSET_NONE ? 0 : offsets[count - 1];
+            cr_assert_eq(x->sim->ops->seek(member->inner, 0, p, next, err), MR_OK);
+            member->owned[p] = true;
+        }
+    }
+    if (event.kind == EXEC_ASSIGN) {
+        return events->assigned(events->self, partitions, count, offsets, unchanged, err);
+    }
+    status = events->revoked(events->self, partitions, count, event.lost, err);
+    for (uint32_t i = 0; i < count; i++) {
+        member->owned[partitions[i]] = false;
+    }
+    if (member->open) member->stale = true;
+    return status;
 }
 
 static mr_status take_away(mri_member *member, const mri_member_events *events, mr_error *err) {
@@ -239,6 +273,8 @@ static mr_status fault_member_poll(mri_member *member, int64_t timeout_us,
     const mri_member_events own = {
         .self = member, .assigned = note_assigned, .revoked = note_revoked};
     member->events = events;
+    x->polls++;
+    if (x->event.kind != EXEC_NOTHING) return told(member, events, err);
     if (member->taken_count > 0) return give_back(member, events, err);
     if (strikes(x, x->faults.revoke)) return take_away(member, events, err);
     return x->sim->ops->member_poll(member->inner, timeout_us, &own, err);
