@@ -25,37 +25,38 @@ struct mr_arena {
 
 enum { ALIGNMENT = 16 };
 
-static void out_of_memory(size_t bytes) {
-    (void)fprintf(stderr,
-                  "millrace: out of memory while asking for %zu bytes; nothing that was not "
-                  "committed is visible\n",
-                  bytes);
+_Noreturn void mri_out_of_memory(size_t bytes) {
+    (void)fprintf(
+        stderr,
+        "error: out of memory while asking for %zu bytes; nothing that was not committed is "
+        "visible, start again with more\n",
+        bytes);
     _exit(MR_ERR_MEMORY);
 }
 
 void *mri_malloc(size_t bytes) {
     void *memory = malloc(bytes > 0 ? bytes : 1);
-    if (memory == NULL) out_of_memory(bytes);
+    if (memory == NULL) mri_out_of_memory(bytes);
     return memory;
 }
 
 void *mri_calloc(size_t count, size_t size) {
     void *memory = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
-    if (memory == NULL) out_of_memory(size);
+    if (memory == NULL) mri_out_of_memory(size);
     return memory;
 }
 
 void *mri_realloc(void *old, size_t count, size_t size) {
     size_t bytes = 0;
-    if (__builtin_mul_overflow(count, size, &bytes)) out_of_memory(SIZE_MAX);
+    if (__builtin_mul_overflow(count, size, &bytes)) mri_out_of_memory(SIZE_MAX);
     void *memory = realloc(old, bytes > 0 ? bytes : 1);
-    if (memory == NULL) out_of_memory(bytes);
+    if (memory == NULL) mri_out_of_memory(bytes);
     return memory;
 }
 
 static struct chunk *chunk_open(size_t size) {
     size_t bytes = 0;
-    if (__builtin_add_overflow(sizeof(struct chunk), size, &bytes)) out_of_memory(SIZE_MAX);
+    if (__builtin_add_overflow(sizeof(struct chunk), size, &bytes)) mri_out_of_memory(SIZE_MAX);
     struct chunk *chunk = mri_malloc(bytes);
     chunk->next = NULL;
     chunk->size = size;
@@ -79,7 +80,7 @@ static void *large_alloc(mr_arena *arena, size_t bytes) {
 }
 
 void *mri_alloc(mr_arena *arena, size_t bytes) {
-    if (bytes > SIZE_MAX - ALIGNMENT) out_of_memory(bytes);
+    if (bytes > SIZE_MAX - ALIGNMENT) mri_out_of_memory(bytes);
     bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (bytes > arena->chunk_bytes / 2) return large_alloc(arena, bytes);
     struct chunk *chunk = arena->current;
@@ -102,7 +103,7 @@ void *mri_alloc(mr_arena *arena, size_t bytes) {
 
 void *mri_alloc_array(mr_arena *arena, size_t count, size_t size) {
     size_t bytes = 0;
-    if (__builtin_mul_overflow(count, size, &bytes)) out_of_memory(SIZE_MAX);
+    if (__builtin_mul_overflow(count, size, &bytes)) mri_out_of_memory(SIZE_MAX);
     return mri_alloc(arena, bytes);
 }
 

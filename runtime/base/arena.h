@@ -27,5 +27,7 @@ void mri_arena_close(mr_arena *arena);
 void *mri_malloc(size_t bytes);
 void *mri_calloc(size_t count, size_t size);
 void *mri_realloc(void *old, size_t count, size_t size);
+/* For what a library says when it has no memory: the same end as that of the above. */
+_Noreturn void mri_out_of_memory(size_t bytes);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "codec/avro_plan.h"
 #include "codec/lex.h"
+#include "codec/memory.h"
 
 struct mri_avro_generic {
     avro_schema_t schema;
@@ -28,6 +29,7 @@ mr_status mri_avro_generic_open(mr_arena *arena, mri_avro_type *writer, const ch
     mr_status status = mri_avro_check_type(writer, err);
     if (status != MR_OK) return status;
     mri_avro_generic *g = mri_alloc(arena, sizeof *g);
+    mri_codec_memory();
     if (avro_schema_from_json_length(text, size, &g->schema) != 0) {
         g->schema = NULL;
         status = fail_schema("avro-c does not take it", err);

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "codec/codec.h"
+#include "codec/memory.h"
 
 struct parse {
     mr_arena *arena;
@@ -291,6 +292,7 @@ mr_status mri_avro_parse(mr_arena *arena, const char *text, size_t size, mri_avr
                        size, MRI_AVRO_SCHEMA_MAX);
     }
     json_error_t problem;
+    mri_codec_memory();
     json_t *json = json_loadb(text, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &problem);
     if (json == NULL) {
         return mr_fail(err, MR_ERR_SCHEMA, NULL, "not an Avro schema: line %d column %d: %s",

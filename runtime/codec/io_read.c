@@ -182,9 +182,7 @@ mr_status mri_read_open(mr_file *file, mr_error *err) {
     r->data = mri_malloc(r->capacity);
     if (got < 2 || magic[0] != 0x1f || magic[1] != 0x8b) return MR_OK;
     r->raw = mri_malloc(RAW_BYTES);
-    if (inflateInit2(&r->stream, GZIP_WINDOW) != Z_OK) {
-        return mr_fail(err, MR_ERR_MEMORY, NULL, "cannot open %s: zlib has no memory", file->path);
-    }
+    if (inflateInit2(&r->stream, GZIP_WINDOW) != Z_OK) mri_out_of_memory(RAW_BYTES);
     r->gzip = true;
     return MR_OK;
 }

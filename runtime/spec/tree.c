@@ -497,8 +497,9 @@ static void tree_event(struct tree *t, const yaml_event_t *event) {
 }
 
 static void tree_fault(struct tree *t, const yaml_parser_t *parser) {
+    if (parser->error == YAML_MEMORY_ERROR) mri_out_of_memory(t->source.size);
     const mri_yaml_fault fault = {
-        .problem = parser->error == YAML_MEMORY_ERROR ? "out of memory" : parser->problem,
+        .problem = parser->problem,
         .context = parser->context,
         .line = (uint32_t)parser->problem_mark.line,
         .column = (uint32_t)parser->problem_mark.column,
@@ -518,9 +519,7 @@ static void tree_fault(struct tree *t, const yaml_parser_t *parser) {
 static void tree_run(struct tree *t) {
     yaml_parser_t parser;
     if (yaml_parser_initialize(&parser) == 0) {
-        tree_error(t, 1, (mr_pos){.file = t->source.name}, 1, NULL, "out of memory");
-        t->stop = true;
-        return;
+        mri_out_of_memory(sizeof parser);
     }
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, (const unsigned char *)t->source.text, t->source.size);

@@ -64,7 +64,6 @@ static const struct row rows[] = {
      "this does not belong to the map above it, a key was expected",
      "check the indentation; quote values with special characters"},
     {"found unexpected ':'", NULL, false, 2, "a ':' inside of a value", "quote the value"},
-    {"out of memory", NULL, false, 1, "out of memory while reading the file", NULL},
 };
 
 static bool fits(const char *given, const char *wanted) {

@@ -11,7 +11,6 @@ such disk must come to the same end as one that nothing happened to, sinks inclu
 import argparse
 import collections
 import concurrent.futures
-import filecmp
 import os
 import pathlib
 import random
@@ -21,39 +20,13 @@ import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+from world import ROOT, RUN_S, compare, compile_shim, prepare, run, sinks, twin
+
 HEAD = struct.Struct("<BBHIQq")
 (WRITE, WRITE_SYNC, TRUNCATE, SYNC_FILE, SYNC_FOLDER, NAME, RENAME, UNLINK, FOLDER) = range(1, 10)
 SECTOR = 512
-RUN_S = 60
 
 Entry = collections.namedtuple("Entry", "kind file offset path data")
-
-PIPELINE = """\
-pipeline: power
-topics:
-  trades:  { key: pair, time: time, partitions: 2 }
-  candles: { key: pair, time: window_end, partitions: 2 }
-stages:
-  trades:
-    source: { replay: { path: trades.csv, format: csv } }
-    to: trades
-  candles:
-    from: trades
-    commit: { min: 1ms, max: 2ms }
-    steps:
-      - candles: { id: c1s, every: 1s, grace: 500ms, fill: flat }
-    to: candles
-    sink: { file: { path: "disk/candles-{partition}.csv" } }
-  averages:
-    from: candles
-    commit: { min: 1ms, max: 2ms }
-    steps:
-      - indicators: { id: ta, outputs: { sma_5: { sma: { timeperiod: 5 } }, ema_9: { ema: { timeperiod: 9 } } } }
-    sink: { file: { path: "disk/averages-{partition}.csv" } }
-"""
-
 
 def say(text):
     print(f"power_loss: {text}", flush=True)
@@ -65,30 +38,6 @@ def fail(text):
 
 
 # --- the run that is recorded -----------------------------------------------------------------
-
-
-def prepare(folder, rows, seed):
-    """A folder with a pipeline file and its input; everything it writes goes below disk/."""
-    dice = random.Random(seed)
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "disk").mkdir(parents=True)
-    (folder / "power.yaml").write_text(PIPELINE)
-    with open(folder / "trades.csv", "w") as out:
-        out.write("time,pair,price,quantity,side,trade_id\n")
-        at = 1_700_000_000_000_000
-        for number in range(rows):
-            at += dice.randrange(400_000)
-            pair = dice.choice(["BTC/EUR", "ETH/EUR", "XRP/EUR", "ADA/EUR"])
-            price, quantity = dice.randrange(1, 10**6) / 100, dice.randrange(1, 1000) / 1000
-            out.write(f"{at},{pair},{price},{quantity},buy,{number}\n")
-
-
-def run(binary, folder, environment=None, batch_rows=8):
-    command = [str(binary), "run", "power.yaml", "--log", "local:disk/log", "--until-end",
-               "--batch-rows", str(batch_rows)]
-    with open(folder / "run.log", "w") as log:
-        return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                              env={**os.environ, **(environment or {})}, timeout=RUN_S).returncode
 
 
 def record(binary, folder, shim):
@@ -209,20 +158,6 @@ def build(entries, folder, mood, dice):
 # --- checks -----------------------------------------------------------------------------------
 
 
-def sinks(folder):
-    return sorted(path.name for path in (folder / "disk").glob("*.csv"))
-
-
-def compare(calm, folder):
-    """What differs, or None."""
-    if sinks(calm) != sinks(folder):
-        return f"the sinks are {sinks(folder)}, not {sinks(calm)}"
-    for name in sinks(calm):
-        if not filecmp.cmp(calm / "disk" / name, folder / "disk" / name, shallow=False):
-            return f"{name} differs from that of the calm run"
-    return None
-
-
 def check_record(entries, folder):
     """The record is whole: all of it gives the disk as it is. Commits are durable when they come
     back: LMDB's meta pages, the first two of its file, are never written without a sync."""
@@ -253,10 +188,7 @@ def one_image(binary, work, calm, entries, number, seed, lost):
     dice = random.Random(f"{seed}/{number}")
     cut = dice.randrange(1, len(entries) + 1)
     mood = dice.choice([0.0, 0.0, 0.5, 0.9, 1.0])
-    folder = work / f"image-{number}"
-    (folder / "disk").mkdir(parents=True)
-    for name in ("power.yaml", "trades.csv"):
-        os.link(calm / name, folder / name)
+    folder = twin(calm, work / f"image-{number}")
     build(lost(entries[:cut]), folder / "disk", mood, dice)
     try:
         status = run(binary, folder, batch_rows=dice.choice([1, 32, 4096]))
@@ -290,9 +222,7 @@ def main():
     work.mkdir(parents=True)
     began = time.monotonic()
     say(f"SEED={arguments.seed} images={arguments.images}")
-    shim = work / "power_record.so"
-    subprocess.run(["cc", "-std=gnu17", "-O1", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", shim,
-                    HERE / "power_record.c", "-ldl"], check=True)
+    shim = compile_shim("power_record", work)
     calm = work / "calm"
     prepare(calm, arguments.rows, arguments.seed)
     entries = record(binary, calm, shim)
