@@ -13,33 +13,17 @@
 #include "spec/diag.h"
 
 const mri_command *const mri_commands[] = {
-    &mri_command_run,     &mri_command_lint, &mri_command_test,    &mri_command_operators,
-    &mri_command_explain, &mri_command_help, &mri_command_version, NULL,
+    &mri_command_run,  &mri_command_lint,      &mri_command_test,
+    &mri_command_sim,  &mri_command_operators, &mri_command_explain,
+    &mri_command_help, &mri_command_version,   NULL,
 };
 
 /* Named in the documents, so that their users hear that they come and not that they are unknown. */
 const char *const mri_commands_later[] = {
-    "graph",
-    "new",
-    "schema",
-    "expr",
-    "tap",
-    "top",
-    "replay",
-    "diff",
-    "state",
-    "reset",
-    "plan",
-    "dlq",
-    "check-lookahead",
-    "check-warmup",
-    "sim",
-    "rescale",
-    "train",
-    "backtest",
-    "load",
-    "doctor",
-    NULL,
+    "graph",           "new",          "schema",  "expr",  "tap",      "top",
+    "replay",          "diff",         "state",   "reset", "plan",     "dlq",
+    "check-lookahead", "check-warmup", "rescale", "train", "backtest", "load",
+    "doctor",          NULL,
 };
 
 const mri_command *mri_command_find(const char *name) {

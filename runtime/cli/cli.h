@@ -50,7 +50,7 @@ struct mri_command {
 };
 
 extern const mri_command mri_command_explain, mri_command_help, mri_command_lint,
-    mri_command_operators, mri_command_run, mri_command_test, mri_command_version;
+    mri_command_operators, mri_command_run, mri_command_sim, mri_command_test, mri_command_version;
 extern const mri_command *const mri_commands[]; /* in the order of help; NULL-terminated */
 
 /* The whole program; the result is its exit code. */

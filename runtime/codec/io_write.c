@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,6 +75,16 @@ static mr_status make_folders(const char *path, mr_error *err) {
 /* --- the file ----------------------------------------------------------------------------------
  */
 
+/* A worker that has stood still does not know yet that its partition has gone to another, which must
+ * not write into the file before it is let go of. File systems without locks go without. */
+static mr_status lock_file(const mr_file *file, mr_error *err) {
+    if (flock(file->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return MR_OK;
+    return mr_fail(err, MR_ERR_BUSY, NULL,
+                   "%s is being written by another worker or process; it can go on when that one "
+                   "has let go of it",
+                   file->path);
+}
+
 mr_status mri_write_open(mr_file *file, int64_t *bytes, mr_error *err) {
     mr_status status = make_folders(file->path, err);
     if (status != MR_OK) return status;
@@ -86,6 +97,8 @@ mr_status mri_write_open(mr_file *file, int64_t *bytes, mr_error *err) {
     }
     file->fd = open(file->path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
     if (file->fd < 0) return mri_io_fail("write to", file->path, errno, err);
+    status = lock_file(file, err);
+    if (status != MR_OK) return status;
     const off_t size = lseek(file->fd, 0, SEEK_END);
     if (size < 0) return mri_io_fail("find the end of", file->path, errno, err);
     file->writer = mri_calloc(1, sizeof *file->writer);

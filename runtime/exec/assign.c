@@ -79,6 +79,7 @@ static void tasks_leave(struct mri_worker *worker, const uint32_t *partitions, u
         if (!is_among(partitions, count, task->partition)) {
             worker->tasks[kept++] = task;
         } else if (park) {
+            mri_sinks_shut(task); /* two must not have a file */
             worker->parked[worker->parked_count++] = task;
         } else {
             task_leaves(worker, task);

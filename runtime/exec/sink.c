@@ -42,13 +42,25 @@ mr_status mri_sinks_open(mri_task *task, mr_error *err) {
     return MR_OK;
 }
 
+static void sink_shut(mri_task_sink *sink) {
+    if (sink->open) sink->calls->close(&sink->ctx);
+    if (sink->owner != NULL) mri_io_close(sink->owner);
+    free(sink->sealed);
+    sink->open = false;
+    sink->owner = NULL;
+    sink->sealed = NULL;
+}
+
+void mri_sinks_shut(mri_task *task) {
+    for (uint32_t i = 0; i < task->worker->stage->sink_count; i++) {
+        sink_shut(&task->sinks[i]);
+    }
+}
+
 void mri_sinks_close(mri_task *task) {
     for (uint32_t i = 0; task->sinks != NULL && i < task->worker->stage->sink_count; i++) {
-        mri_task_sink *sink = &task->sinks[i];
-        if (sink->open) sink->calls->close(&sink->ctx);
-        if (sink->owner != NULL) mri_io_close(sink->owner);
-        free(sink->position);
-        free(sink->sealed);
+        sink_shut(&task->sinks[i]);
+        free(task->sinks[i].position);
     }
     free(task->sinks);
     task->sinks = NULL;

@@ -177,7 +177,7 @@ mr_status mri_task_resume(mri_task *task, mr_error *err) {
     task->record_now_us = task->end_checked_us = task->worker->env->now_us(task->worker->env->self);
     task->end_known = false;
     task->dirty = mri_outputs_mark_due(task);
-    const mr_status status = mri_sinks_rollback(task, err);
+    const mr_status status = mri_sinks_open(task, err);
     if (status != MR_OK || task->source == NULL) return status;
     return mri_feed_rollback(task, err);
 }

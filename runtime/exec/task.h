@@ -335,6 +335,8 @@ size_t mri_feed_position(mri_task *task);
 mr_status mri_feed_rollback(mri_task *task, mr_error *err);
 
 mr_status mri_sinks_open(mri_task *task, mr_error *err);
+/* What they write to is let go of, for others to open it; mri_sinks_open() goes on from there. */
+void mri_sinks_shut(mri_task *task);
 void mri_sinks_close(mri_task *task);
 mr_status mri_sink_rows(mri_task *task, uint32_t sink, const mri_flow *flow, mr_error *err);
 mr_status mri_sinks_seal(mri_task *task, mr_error *err);

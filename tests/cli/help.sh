@@ -67,7 +67,7 @@ run_cli 2 zzzzzzzz
 has err "unknown command 'zzzzzzzz'"
 has_not err 'did you mean'
 for later in graph new schema expr tap top replay diff state reset plan dlq check-lookahead \
-    check-warmup sim rescale train backtest load doctor; do
+    check-warmup rescale train backtest load doctor; do
     grep -qE "^not in this version:.* $later( |\$)" "$ROOT/tests/cli/help/main.txt" ||
         fail "help does not list $later"
     run_cli 2 "$later"

@@ -511,6 +511,16 @@ Test(io, what_cannot_be_written_says_why) {
     cr_assert_not_null(strstr(err.text, "it is no file"), "%s", err.text);
 }
 
+Test(io, a_file_is_in_one_hand_at_a_time) {
+    const char *path = in_dir("held");
+    mr_file *file = create_file(path, 0), *other = NULL;
+    int64_t bytes = 0;
+    cr_assert_eq(io.create(io.self, path, &other, &bytes, &err), MR_ERR_BUSY);
+    cr_assert_not_null(strstr(err.text, "/held is being written by another"), "%s", err.text);
+    io.close(file);
+    cr_assert_eq(io.create(io.self, path, &other, &bytes, &err), MR_OK, "%s", err.text);
+}
+
 /* A limit on the file's size stands in for a full disk. */
 Test(io, a_full_disk_is_an_error_and_nothing_is_lost_that_was_synced) {
     const char *path = in_dir("full");

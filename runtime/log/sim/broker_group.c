@@ -192,7 +192,9 @@ mri_answer mri_broker_join(mri_broker *broker, const char *name, const char *ins
     if (member == NULL) member = member_add(broker, group, instance);
     *id = member->id;
     member->seen_us = broker_now(broker);
-    if (returns && !group->dividing) return MRI_ANSWER_OK; /* it gets what it had */
+    if (returns && !group->dividing && !broker->config.cooperative) {
+        return MRI_ANSWER_OK; /* it gets what it had */
+    }
     memcpy(member->owned, owned, partitions);
     divide_begin(broker, group, !member->fresh);
     member->joined = true;

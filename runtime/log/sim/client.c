@@ -8,7 +8,10 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { WAIT_US = 20000 };
+enum { WAIT_US = 20000, SCAN_BATCH = 64 };
+
+#define READ_STALL_US INT64_C(30000000)
+#define END_STALL_US  INT64_C(3000000)
 
 /* --- calls ---------------------------------------------------------------------------------------
  */
@@ -124,33 +127,35 @@ static bool *sim_live(const struct sim_client *client, const mri_broker_topic *t
     return live;
 }
 
-static mr_status sim_scan(mri_log *base, const char *name, uint32_t partition, mri_scan_fn *fn,
-                          void *arg, mr_error *err) {
-    struct sim_client *client = sim_client_of(base);
-    mri_broker_topic *topic = NULL;
-    mr_status status = sim_call(client, MRI_SIM_SCAN, err);
-    if (status == MR_OK) status = sim_need_partition(client, name, partition, &topic, err);
-    if (status != MR_OK) return status;
-    const int64_t end = mri_broker_bounds(topic, partition).stable;
-    bool *live = sim_live(client, topic, partition);
-    for (int64_t at = 0; at < end && status == MR_OK;) {
-        const mri_record *found = mri_broker_next(topic, partition, &at, end);
-        if (found == NULL || (live != NULL && !live[found->offset])) continue;
-        const mri_record record = *found; /* the callback may write and move the array */
-        status = fn(arg, &record, err);
-        if (status == MR_OK) status = mri_sim_leave(client, MRI_SIM_SCAN, err);
-    }
-    free(live);
-    return status;
-}
-
 struct mri_reader {
     struct sim_client *client;
     mri_broker_topic *topic;
     uint32_t partition;
     int64_t at, end;
-    bool *live; /* NULL: every record */
+    int64_t heard_us; /* since when transactions of others are waited for */
+    bool *live;       /* NULL: every record */
 };
+
+static void sim_reader_close(mri_reader *reader) {
+    if (reader == NULL) return;
+    free(reader->live);
+    free(reader);
+}
+
+static int64_t sim_now(const struct sim_client *client) {
+    return client->env->now_us(client->env->self);
+}
+
+/* What is written there and not yet decided belongs to what is read, as a commit is told to the
+ * group and to each partition at times of its own; but nobody can wait for himself. */
+static int64_t sim_end(const struct sim_client *client, const mri_broker_topic *topic,
+                       uint32_t partition) {
+    const mri_bounds bounds = mri_broker_bounds(topic, partition);
+    for (const mri_member *m = client->members; m != NULL; m = m->next) {
+        if (mri_sim_writes(m, topic, partition)) return bounds.stable;
+    }
+    return bounds.high;
+}
 
 static mr_status sim_reader_open(mri_log *base, const char *name, uint32_t partition, int64_t from,
                                  mri_reader **out, mr_error *err) {
@@ -171,7 +176,8 @@ static mr_status sim_reader_open(mri_log *base, const char *name, uint32_t parti
                            .topic = topic,
                            .partition = partition,
                            .at = from == MRI_OFFSET_NONE ? bounds.low : from,
-                           .end = bounds.stable,
+                           .end = sim_end(client, topic, partition),
+                           .heard_us = sim_now(client),
                            .live = sim_live(client, topic, partition)};
     /* Whoever has read up to there before must be told what is gone since then. */
     for (int64_t i = reader->at; from != MRI_OFFSET_NONE && reader->live != NULL && i < reader->end;
@@ -193,22 +199,42 @@ static mr_status sim_reader_next(mri_reader *reader, uint32_t max, mri_record *r
     while (*count < max && reader->at < reader->end) {
         const mri_record *found =
             mri_broker_next(reader->topic, reader->partition, &reader->at, reader->end);
-        if (found == NULL || (reader->live != NULL && !reader->live[found->offset])) continue;
-        records[(*count)++] = *found;
+        if (found == NULL) break;
+        if (reader->live == NULL || reader->live[found->offset]) records[(*count)++] = *found;
     }
     *done = reader->at >= reader->end;
+    if (*count > 0) reader->heard_us = sim_now(client);
+    if (*count == 0 && !*done && sim_now(client) - reader->heard_us > READ_STALL_US) {
+        return mr_fail(err, MR_ERR_BUSY, NULL, "topic '%s': a transaction of others stays open",
+                       mri_broker_topic_name(reader->topic));
+    }
     return mri_sim_leave(client, MRI_SIM_READ, err);
+}
+
+static mr_status sim_scan(mri_log *base, const char *name, uint32_t partition, mri_scan_fn *fn,
+                          void *arg, mr_error *err) {
+    struct sim_client *client = sim_client_of(base);
+    mri_reader *reader = NULL;
+    mri_record records[SCAN_BATCH];
+    mr_status status = sim_reader_open(base, name, partition, MRI_OFFSET_NONE, &reader, err);
+    for (bool done = false; status == MR_OK && !done;) {
+        uint32_t count = 0;
+        status = sim_reader_next(reader, SCAN_BATCH, records, &count, &done, err);
+        for (uint32_t i = 0; i < count && status == MR_OK; i++) {
+            status = fn(arg, &records[i], err);
+            if (status == MR_OK) status = mri_sim_leave(client, MRI_SIM_SCAN, err);
+        }
+        if (status == MR_OK && count == 0 && !done) {
+            status = mri_sim_wait(client, "the transaction of another process", err);
+        }
+    }
+    sim_reader_close(reader);
+    return status;
 }
 
 static void sim_reader_progress(const mri_reader *reader, int64_t *at, int64_t *end) {
     *at = reader->at;
     *end = reader->end;
-}
-
-static void sim_reader_close(mri_reader *reader) {
-    if (reader == NULL) return;
-    free(reader->live);
-    free(reader);
 }
 
 static mr_status sim_bounds(mri_log *base, const char *name, uint32_t partition, mri_bounds *out,
@@ -228,11 +254,17 @@ static mr_status sim_end_offset(mri_log *base, const char *name, uint32_t partit
     mr_status status = sim_call(client, MRI_SIM_BOUNDS, err);
     if (status == MR_OK) status = sim_need_partition(client, name, partition, &topic, err);
     if (status != MR_OK) return status;
+    const int64_t began_us = sim_now(client), high = sim_end(client, topic, partition);
+    while (status == MR_OK && client->hooks != NULL && sim_now(client) - began_us < END_STALL_US &&
+           mri_broker_bounds(topic, partition).stable < high) {
+        status = mri_sim_wait(client, "the transaction of another process", err);
+    }
     int64_t end = mri_broker_bounds(topic, partition).stable;
     while (end > 0 && !mri_broker_is_committed(topic, partition, end - 1)) {
         end--;
     }
     *next = end;
+    if (status != MR_OK) return status;
     return mri_sim_leave(client, MRI_SIM_BOUNDS, err);
 }
 

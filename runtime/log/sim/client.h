@@ -20,6 +20,11 @@ struct sim_client {
     mri_member *members;
 };
 
+struct sim_touched {
+    const mri_broker_topic *topic;
+    uint32_t partition;
+};
+
 struct sim_pending {
     mri_broker_topic *topic;
     uint32_t partition;
@@ -54,6 +59,8 @@ struct mri_member {
     mr_arena *arena;
     struct sim_pending *pending; /* sent, and not yet with the broker */
     size_t pending_count, pending_capacity, pending_bytes;
+    struct sim_touched *touched; /* where the open transaction writes */
+    size_t touched_count, touched_capacity;
     uint64_t commit_id, commit_count;
 };
 
@@ -94,6 +101,8 @@ mr_status mri_sim_send(mri_member *member, const char *name, uint32_t partition,
 mr_status mri_sim_commit(mri_member *member, const mri_offset *offsets, uint32_t count,
                          mr_error *err);
 mr_status mri_sim_abort(mri_member *member, mr_error *err);
+/* Its open transaction has sent records there. */
+bool mri_sim_writes(const mri_member *member, const mri_broker_topic *topic, uint32_t partition);
 mr_status mri_sim_fenced(mri_member *member, mr_error *err);
 
 #endif

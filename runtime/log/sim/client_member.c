@@ -6,6 +6,7 @@
 #include "log/sim/client.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,7 @@ static void member_free(mri_member *member) {
     if (*at != NULL) *at = member->next;
     mri_arena_close(member->arena);
     free(member->pending);
+    free(member->touched);
     free(member->owned);
     free(member->positions);
     free(member->numbers);
@@ -165,6 +167,21 @@ static mr_status taking_places(mri_member *member, struct taking *taking, mr_err
     return MR_OK;
 }
 
+static void tell_partitions(const mri_member *member, const char *what,
+                            const struct taking *taking) {
+    char text[256];
+    size_t at = 0;
+    if (member->client->plain) return;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < taking->count && at < sizeof text - 32; i++) {
+        at += (size_t)snprintf(text + at, sizeof text - at, " %" PRIu32 "@%" PRId64,
+                               taking->partitions[i], member->positions[taking->partitions[i]]);
+    }
+    mri_log_line(member->client->env, MRI_DEBUG,
+                 "msg=\"partitions %s\" id=%s generation=%" PRIu32 " partitions=\"%s\"", what,
+                 member->transactional_id, member->joining.generation, text);
+}
+
 /* Partitions of `assigned` that are not owned yet become so. */
 static mr_status member_take(mri_member *member, const bool *assigned, mri_membership as,
                              const mri_member_events *events, mr_error *err) {
@@ -184,6 +201,7 @@ static mr_status member_take(mri_member *member, const bool *assigned, mri_membe
         }
         member->membership = as;
         member->where = SIM_INSIDE;
+        tell_partitions(member, "assigned", &taking);
         status = events->assigned(events->self, taking.partitions, taking.count, taking.offsets,
                                   taking.unchanged, err);
     }
@@ -195,10 +213,13 @@ static mr_status member_take(mri_member *member, const bool *assigned, mri_membe
 static mr_status member_let_go(mri_member *member, const bool *kept, bool lost,
                                const mri_member_events *events, mr_error *err) {
     uint32_t *gone = mri_calloc(member->partitions + 1u, sizeof *gone), count = 0;
+    struct taking taking = {.partitions = gone};
     for (uint32_t p = 0; p < member->partitions; p++) {
         if (member->owned[p] && (kept == NULL || !kept[p])) gone[count++] = p;
     }
     mr_status status = MR_OK;
+    taking.count = count;
+    tell_partitions(member, lost ? "lost" : "revoked", &taking);
     if (count > 0 || kept == NULL) status = events->revoked(events->self, gone, count, lost, err);
     for (uint32_t i = 0; i < count; i++) {
         member->owned[gone[i]] = false;
@@ -258,7 +279,9 @@ static mr_status member_sync(mri_member *member, const mri_member_events *events
         status = member_divided(member, assigned, events, err);
     } else if (answer == MRI_ANSWER_INSTANCE) {
         status = member_fenced(member, err);
-    } else if (answer != MRI_ANSWER_REBALANCE) {
+    } else if (answer == MRI_ANSWER_REBALANCE) {
+        status = member_join(member, err); /* perhaps another division than the one joined */
+    } else {
         member->gone = true;
     }
     free(assigned);

@@ -23,7 +23,27 @@ static void transaction_over(mri_member *member) {
     member->open = member->stale = false;
     member->pending_count = 0;
     member->pending_bytes = 0;
+    member->touched_count = 0;
     mri_arena_reset(member->arena);
+}
+
+bool mri_sim_writes(const mri_member *member, const mri_broker_topic *topic, uint32_t partition) {
+    for (size_t i = 0; i < member->touched_count; i++) {
+        const struct sim_touched *touched = &member->touched[i];
+        if (touched->topic == topic && touched->partition == partition) return true;
+    }
+    return false;
+}
+
+static void note_touched(mri_member *member, const mri_broker_topic *topic, uint32_t partition) {
+    if (mri_sim_writes(member, topic, partition)) return;
+    if (member->touched_count == member->touched_capacity) {
+        member->touched_capacity = member->touched_capacity > 0 ? member->touched_capacity * 2 : 8;
+        member->touched =
+            mri_realloc(member->touched, member->touched_capacity, sizeof *member->touched);
+    }
+    member->touched[member->touched_count++] =
+        (struct sim_touched){.topic = topic, .partition = partition};
 }
 
 static mr_status fail_fenced(mri_member *member, mr_error *err) {
@@ -138,6 +158,7 @@ mr_status mri_sim_send(mri_member *member, const char *name, uint32_t partition,
     }
     member->pending[member->pending_count++] =
         (struct sim_pending){.topic = topic, .partition = partition, .record = copy};
+    note_touched(member, topic, partition);
     const bool lingers = client->hooks == NULL || client->hooks->linger(client->hooks->self);
     return lingers ? MR_OK : flush(member, err);
 }
@@ -252,6 +273,7 @@ static mr_status commit_end(mri_member *member, const mri_offset *offsets, uint3
 
 mr_status mri_sim_commit(mri_member *member, const mri_offset *offsets, uint32_t count,
                          mr_error *err) {
+    const struct sim_client *client = member->client;
     mr_status status = need_open(member, err);
     if (status == MR_OK) status = commit_check(member, offsets, count, err);
     if (status == MR_OK && !MRI_MUTANT("commit-before-flush")) status = flush(member, err);
@@ -262,6 +284,10 @@ mr_status mri_sim_commit(mri_member *member, const mri_offset *offsets, uint32_t
     for (uint32_t i = 0; i < count && status == MR_OK; i++) {
         const size_t at = (size_t)offsets[i].input * member->partitions + offsets[i].partition;
         member->numbers[at] = member->commit_count;
+        if (client->plain) continue;
+        mri_log_line(client->env, MRI_DEBUG,
+                     "msg=committed id=%s partition=%" PRIu32 " next=%" PRId64,
+                     member->transactional_id, offsets[i].partition, offsets[i].next);
     }
     return status;
 }

@@ -1,0 +1,222 @@
+/* check.c: what two worlds have left behind, compared: rows by key, keyed state, files of sinks. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "sim/world.h"
+
+enum { SHOWN_MAX = 200, DIFFERENCES_MAX = 3 };
+
+struct item {
+    const char *key, *value;
+    uint32_t key_size, value_size;
+    int64_t timestamp_ms;
+    size_t order;
+};
+
+struct items {
+    struct item *items;
+    size_t count, capacity;
+};
+
+static void items_add(struct items *items, struct item item) {
+    if (items->count == items->capacity) {
+        items->capacity = items->capacity > 0 ? items->capacity * 2 : 256;
+        items->items = mri_realloc(items->items, items->capacity, sizeof *items->items);
+    }
+    item.order = items->count;
+    items->items[items->count++] = item;
+}
+
+static int key_compare(const struct item *a, const struct item *b) {
+    const uint32_t shorter = a->key_size < b->key_size ? a->key_size : b->key_size;
+    const int order = shorter > 0 ? memcmp(a->key, b->key, shorter) : 0;
+    if (order != 0) return order;
+    return (a->key_size > b->key_size) - (a->key_size < b->key_size);
+}
+
+static int item_compare(const void *left, const void *right) {
+    const struct item *a = left, *b = right;
+    const int order = key_compare(a, b);
+    if (order != 0) return order;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+static bool item_same(const struct item *a, const struct item *b) {
+    return key_compare(a, b) == 0 && a->timestamp_ms == b->timestamp_ms &&
+           a->value_size == b->value_size &&
+           (a->value_size == 0 || memcmp(a->value, b->value, a->value_size) == 0);
+}
+
+static void items_sort(struct items *items) {
+    if (items->count > 1) qsort(items->items, items->count, sizeof *items->items, item_compare);
+}
+
+/* Bytes for people: text as it is, all else in hex. */
+static void show(mri_text *out, const char *data, uint32_t size) {
+    for (uint32_t i = 0; i < size && i < SHOWN_MAX; i++) {
+        const unsigned char c = (unsigned char)data[i];
+        if (c >= ' ' && c < 0x7f) {
+            mri_text_add(out, &data[i], 1);
+        } else {
+            mri_text_printf(out, "\\x%02x", c);
+        }
+    }
+    if (size > SHOWN_MAX) mri_text_puts(out, "...");
+}
+
+static void show_item(mri_text *out, const char *who, const struct items *items, size_t at) {
+    mri_text_printf(out, "    %s ", who);
+    if (at >= items->count) {
+        mri_text_puts(out, "nothing more\n");
+        return;
+    }
+    const struct item *item = &items->items[at];
+    mri_text_puts(out, "'");
+    show(out, item->key, item->key_size);
+    mri_text_printf(out, "' %" PRId64 " ", item->timestamp_ms);
+    show(out, item->value, item->value_size);
+    mri_text_puts(out, "\n");
+}
+
+/* Both are sorted. The first that differs is shown with the one before it. */
+static void items_check(struct world *wild, struct items *got, struct items *wanted,
+                        const char *what, uint32_t partition) {
+    items_sort(got);
+    items_sort(wanted);
+    size_t at = 0;
+    while (at < got->count && at < wanted->count &&
+           item_same(&got->items[at], &wanted->items[at])) {
+        at++;
+    }
+    if (at == got->count && at == wanted->count) return;
+    mri_world_fail(wild,
+                   "%s, partition %u: %zu items, %zu in the calm run; the first difference:", what,
+                   (unsigned)partition, got->count, wanted->count);
+    mri_text *report = &wild->out->report;
+    if (at > 0) show_item(report, "before:", got, at - 1);
+    show_item(report, "calm:  ", wanted, at);
+    show_item(report, "got:   ", got, at);
+}
+
+/* --- topics --------------------------------------------------------------------------------------
+ */
+
+static void take_rows(const struct world *world, const char *name, uint32_t partition,
+                      struct items *out) {
+    const mri_broker_topic *topic = mri_broker_find(world->broker, name);
+    const mri_record *r = NULL;
+    int64_t at = 0;
+    out->count = 0;
+    while (topic != NULL && partition < mri_broker_partitions(topic) &&
+           (r = mri_broker_next(topic, partition, &at, INT64_MAX)) != NULL) {
+        if (r->value == NULL) continue; /* only a mark */
+        items_add(out, (struct item){.key = r->key,
+                                     .key_size = r->key_size,
+                                     .value = r->value,
+                                     .value_size = r->value_size,
+                                     .timestamp_ms = r->timestamp_ms});
+    }
+}
+
+/* Live records of a changelog but for what the task itself saves: where it is and when. */
+static void take_state(const struct world *world, const char *name, uint32_t partition,
+                       struct items *out) {
+    const mri_broker_topic *topic = mri_broker_find(world->broker, name);
+    out->count = 0;
+    if (topic == NULL || partition >= mri_broker_partitions(topic)) return;
+    size_t count = 0;
+    const mri_record *records = mri_broker_records(topic, partition, &count);
+    bool *live = mri_calloc(count + 1, sizeof *live);
+    mri_broker_live(topic, partition, live);
+    for (size_t i = 0; i < count; i++) {
+        const mri_record *r = &records[i];
+        if (!live[i] || (r->key_size > 0 && ((const char *)r->key)[0] == 't')) continue;
+        items_add(out, (struct item){.key = r->key,
+                                     .key_size = r->key_size,
+                                     .value = r->value,
+                                     .value_size = r->value_size});
+    }
+    free(live);
+}
+
+typedef void taking(const struct world *world, const char *name, uint32_t partition,
+                    struct items *out);
+
+static void check_topic(struct world *wild, const struct world *calm, const char *name,
+                        taking *take) {
+    struct items got = {0}, wanted = {0};
+    const mri_broker_topic *topic = mri_broker_find(wild->broker, name);
+    const uint32_t partitions = topic == NULL ? 0 : mri_broker_partitions(topic);
+    for (uint32_t p = 0; p < partitions; p++) {
+        take(wild, name, p, &got);
+        take(calm, name, p, &wanted);
+        for (size_t i = 0; i < got.count; i++) { /* what came out is part of what happened */
+            const struct item *item = &got.items[i];
+            wild->out->digest = mri_fnv64(wild->out->digest, item->value, item->value_size);
+        }
+        items_check(wild, &got, &wanted, name, p);
+    }
+    free(got.items);
+    free(wanted.items);
+}
+
+/* --- sinks ---------------------------------------------------------------------------------------
+ */
+
+static void take_lines(const struct sink_store *store, uint32_t partition, struct items *out) {
+    out->count = 0;
+    if (partition >= store->file_count) return;
+    const mri_text *text = &store->files[partition].text;
+    for (size_t at = 0; at < text->size;) {
+        const char *line = text->data + at;
+        const char *end = memchr(line, '\n', text->size - at);
+        const size_t size = end == NULL ? text->size - at : (size_t)(end - line);
+        const char *tab = memchr(line, '\t', size);
+        const size_t key = tab == NULL ? 0 : (size_t)(tab - line);
+        items_add(out, (struct item){.key = line,
+                                     .key_size = (uint32_t)key,
+                                     .value = line + key,
+                                     .value_size = (uint32_t)(size - key)});
+        at += size + 1;
+    }
+}
+
+static void check_sink(struct world *wild, const struct world *calm, size_t index,
+                       const char *what) {
+    const struct sink_store *a = &wild->sinks[index], *b = &calm->sinks[index];
+    const uint32_t files = a->file_count > b->file_count ? a->file_count : b->file_count;
+    struct items got = {0}, wanted = {0};
+    for (uint32_t p = 0; p < files; p++) {
+        take_lines(a, p, &got);
+        take_lines(b, p, &wanted);
+        items_check(wild, &got, &wanted, what, p);
+    }
+    free(got.items);
+    free(wanted.items);
+}
+
+void mri_check(struct world *wild, const struct world *calm) {
+    const mri_plan *plan = wild->plan;
+    for (uint32_t i = 0; i < plan->topic_count; i++) {
+        if (plan->topics[i].writer >= 0) {
+            check_topic(wild, calm, plan->topics[i].log_name, take_rows);
+        }
+    }
+    for (uint32_t i = 0; i < mri_broker_topic_count(wild->broker); i++) {
+        const char *name = mri_broker_topic_name(mri_broker_topic_at(wild->broker, i));
+        const size_t size = strlen(name);
+        const bool state = size > 6 && strcmp(name + size - 6, ".state") == 0;
+        if (state) check_topic(wild, calm, name, take_state);
+    }
+    for (uint32_t i = 0; i < plan->stage_count; i++) {
+        const mri_stage *stage = &plan->stages[i];
+        for (uint32_t k = 0; k < stage->sink_count; k++) {
+            const char *what =
+                mri_format(wild->arena, "stage %s, %s", stage->name, stage->sinks[k].id);
+            check_sink(wild, calm, (size_t)stage->index * SINKS_MAX + k, what);
+        }
+    }
+}
