@@ -10,20 +10,23 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "spec/diag.h"
 
 const mri_command *const mri_commands[] = {
-    &mri_command_run,  &mri_command_lint,      &mri_command_test,
-    &mri_command_sim,  &mri_command_operators, &mri_command_explain,
-    &mri_command_help, &mri_command_version,   NULL,
+    &mri_command_run,     &mri_command_lint,
+    &mri_command_test,    &mri_command_dlq,
+    &mri_command_sim,     &mri_command_operators,
+    &mri_command_explain, &mri_command_help,
+    &mri_command_version, NULL,
 };
 
 /* Named in the documents, so that their users hear that they come and not that they are unknown. */
 const char *const mri_commands_later[] = {
-    "graph",           "new",          "schema",  "expr",  "tap",      "top",
-    "replay",          "diff",         "state",   "reset", "plan",     "dlq",
-    "check-lookahead", "check-warmup", "rescale", "train", "backtest", "load",
-    "doctor",          NULL,
+    "graph",        "new",     "schema", "expr",     "tap",  "top",
+    "replay",       "diff",    "state",  "reset",    "plan", "check-lookahead",
+    "check-warmup", "rescale", "train",  "backtest", "load", "doctor",
+    NULL,
 };
 
 const mri_command *mri_command_find(const char *name) {
@@ -73,6 +76,25 @@ mr_status mri_cli_fail(mri_cli *cli, const mr_error *err) {
     (void)fprintf(cli->err, "%serror:%s %s\n", MRI_RED(cli->colour_err), MRI_PLAIN(cli->colour_err),
                   err->text);
     return err->status;
+}
+
+void mri_cli_json_text(FILE *out, const char *text, size_t size) {
+    (void)fputc('"', out);
+    for (size_t at = 0; at < size;) {
+        uint32_t code = 0;
+        const size_t bytes = mri_utf8_next(text + at, size - at, &code);
+        if (bytes == 0) {
+            (void)fputs("\\ufffd", out);
+        } else if (code == '"' || code == '\\') {
+            (void)fprintf(out, "\\%c", (int)code);
+        } else if (code < 0x20) {
+            (void)fprintf(out, "\\u%04x", (unsigned)code);
+        } else {
+            (void)fwrite(text + at, 1, bytes, out);
+        }
+        at += bytes > 0 ? bytes : 1;
+    }
+    (void)fputc('"', out);
 }
 
 static int32_t option_find(const mri_command *command, const char *name, size_t size) {

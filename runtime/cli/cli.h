@@ -49,7 +49,7 @@ struct mri_command {
     mr_status (*run)(mri_cli *cli, const mri_cli_args *args);
 };
 
-extern const mri_command mri_command_explain, mri_command_help, mri_command_lint,
+extern const mri_command mri_command_dlq, mri_command_explain, mri_command_help, mri_command_lint,
     mri_command_operators, mri_command_run, mri_command_sim, mri_command_test, mri_command_version;
 extern const mri_command *const mri_commands[]; /* in the order of help; NULL-terminated */
 
@@ -67,6 +67,9 @@ mr_status mri_cli_usage(mri_cli *cli, const mri_command *command, const char *fo
     __attribute__((format(printf, 3, 4)));
 /* Prints "error: text" on cli->err, with the place when there is one; err's status. */
 mr_status mri_cli_fail(mri_cli *cli, const mr_error *err);
+
+/* Text in JSON; what is not UTF-8 becomes U+FFFD. */
+void mri_cli_json_text(FILE *out, const char *text, size_t size);
 
 extern const char *const mri_commands_later[]; /* promised, not in this version; NULL-terminated */
 const mri_command *mri_command_find(const char *name);        /* NULL: none */

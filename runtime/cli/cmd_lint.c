@@ -33,42 +33,22 @@ static void lint_summary(mri_cli *cli, const char *path, const mri_plan *plan,
     (void)fputc('\n', cli->out);
 }
 
-/* File names may be any bytes; what is not UTF-8 becomes U+FFFD. */
-static void json_string(FILE *out, const char *text) {
-    (void)fputc('"', out);
-    for (size_t at = 0, size = strlen(text); at < size;) {
-        uint32_t code = 0;
-        const size_t bytes = mri_utf8_next(text + at, size - at, &code);
-        if (bytes == 0) {
-            (void)fputs("\\ufffd", out);
-        } else if (code == '"' || code == '\\') {
-            (void)fprintf(out, "\\%c", (int)code);
-        } else if (code < 0x20) {
-            (void)fprintf(out, "\\u%04x", (unsigned)code);
-        } else {
-            (void)fwrite(text + at, 1, bytes, out);
-        }
-        at += bytes > 0 ? bytes : 1;
-    }
-    (void)fputc('"', out);
-}
-
 /* One object per diagnostic. */
 static void lint_json(mri_cli *cli, const mri_diags *diags, bool *first) {
     for (uint32_t i = 0; i < mri_diags_count(diags); i++) {
         const mri_diag *diag = mri_diags_at(diags, i);
         (void)fputs(*first ? "\n  {\"file\": " : ",\n  {\"file\": ", cli->out);
         *first = false;
-        json_string(cli->out, diag->at.file);
+        mri_cli_json_text(cli->out, diag->at.file, strlen(diag->at.file));
         (void)fprintf(cli->out,
                       ", \"line\": %u, \"column\": %u, \"width\": %u, \"severity\": \"%s\", "
                       "\"code\": \"E%03u\", \"text\": ",
                       (unsigned)diag->at.line, (unsigned)diag->at.column, (unsigned)diag->width,
                       diag->severity == MRI_SEV_ERROR ? "error" : "warning", (unsigned)diag->code);
-        json_string(cli->out, diag->text);
+        mri_cli_json_text(cli->out, diag->text, strlen(diag->text));
         (void)fputs(", \"hint\": ", cli->out);
         if (diag->hint != NULL) {
-            json_string(cli->out, diag->hint);
+            mri_cli_json_text(cli->out, diag->hint, strlen(diag->hint));
         } else {
             (void)fputs("null", cli->out);
         }

@@ -6,9 +6,9 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "cli/load.h"
+#include "cli/log_open.h"
 #include "cli/run.h"
 #include "http/http.h"
-#include "log/open.h"
 
 enum {
     WORKERS_MAX = 256,
@@ -97,74 +97,6 @@ static mr_status request_parse(mri_cli *cli, const mri_cli_args *args, struct re
         status = mri_cli_usage(cli, args->command, "%s", err.text);
     }
     return status;
-}
-
-/* "host:port", one of a list. */
-static bool broker_valid(const char *text, size_t size) {
-    const char *colon = NULL;
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] == ':') colon = text + i;
-        if (text[i] <= ' ' || text[i] == '/' || text[i] == 0x7f) return false;
-    }
-    if (colon == NULL || colon == text) return false;
-    const char *digits = colon + 1;
-    const size_t count = (size_t)(text + size - digits);
-    return count >= 1 && count <= 5 && strspn(digits, "0123456789") >= count;
-}
-
-static bool brokers_valid(const char *list) {
-    for (;; list++) {
-        const size_t size = strcspn(list, ",");
-        if (!broker_valid(list, size)) return false;
-        list += size;
-        if (*list == '\0') return true;
-    }
-}
-
-static mr_status log_open_kafka(mri_run *run, const struct request *r, const char *brokers,
-                                mr_error *err) {
-    if (r->fresh) {
-        return mr_fail(err, MR_ERR_USAGE, NULL,
-                       "--fresh is for the local log: on kafka, delete the topics and groups whose "
-                       "names begin with '%s.' by its own tools, or give the pipeline another name",
-                       r->plan->name);
-    }
-    if (!brokers_valid(brokers)) {
-        return mr_fail(err, MR_ERR_USAGE, NULL,
-                       "'kafka://%.200s' is not a list of brokers; write "
-                       "kafka://HOST:PORT[,HOST:PORT]",
-                       brokers);
-    }
-    const mri_kafka_config config = {
-        .bootstrap = brokers, .pipeline = r->plan->name, .settings = r->plan->kafka};
-    return mri_kafka_open(&config, &run->env, &run->log, err);
-}
-
-static mr_status log_open(mri_run *run, const struct request *r, mr_error *err) {
-    static const char kafka[] = "kafka://", local[] = "local:";
-    mr_arena *arena = run->cli->arena;
-    const mri_plan *plan = r->plan;
-    const char *folder = plan->folder != NULL && plan->folder[0] != '\0' ? plan->folder : ".";
-    const char *text = r->log != NULL ? r->log : plan->log != NULL ? plan->log : "local";
-    if (strncmp(text, kafka, sizeof kafka - 1) == 0) {
-        return log_open_kafka(run, r, text + sizeof kafka - 1, err);
-    }
-    mri_local_config config = {.pipeline = plan->name, .fresh = r->fresh};
-    if (strcmp(text, "local") == 0) {
-        config.directory = mri_format(arena, "%s/.millrace/%s", folder, plan->name);
-    } else if (strncmp(text, local, sizeof local - 1) == 0 && text[sizeof local - 1] != '\0') {
-        config.directory = text + sizeof local - 1;
-        const bool in_file = r->log == NULL; /* paths in a file are relative to it */
-        if (in_file && config.directory[0] != '/') {
-            config.directory = mri_format(arena, "%s/%s", folder, config.directory);
-        }
-    } else {
-        return mr_fail(err, MR_ERR_USAGE, NULL,
-                       "'%.100s' is not a log; write local, local:DIR or "
-                       "kafka://HOST:PORT[,HOST:PORT]",
-                       text);
-    }
-    return mri_local_open(&config, &run->env, &run->log, err);
 }
 
 static uint32_t stage_workers(const struct request *r, const mri_stage *stage) {
@@ -290,7 +222,10 @@ static void end_show(mri_run *run, bool signalled, mr_status status) {
 static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
     mri_http *http = NULL;
     mr_status status = http_open(run, r->http, &http, err);
-    if (status == MR_OK) status = log_open(run, r, err);
+    if (status == MR_OK) {
+        const mri_cli_log_request log = {.given = r->log, .fresh = r->fresh, .env = &run->env};
+        status = mri_cli_log_open(run->cli, r->plan, &log, &run->log, err);
+    }
     if (status == MR_OK) status = stages_prepare(run, err);
     if (status == MR_OK) {
         bool signalled = false;

@@ -25,6 +25,10 @@ static void sum_stats(mri_worker_stats *sum, const mri_worker_stats *more) {
     sum->rows_sink += more->rows_sink;
     sum->rejected += more->rejected;
     sum->skipped += more->skipped;
+    for (uint32_t i = 0; i < MRI_REASONS; i++) {
+        sum->dropped[i] += more->dropped[i];
+        sum->dead[i] += more->dead[i];
+    }
     sum->late += more->late;
     sum->filled += more->filled;
     sum->commits += more->commits;
@@ -187,6 +191,27 @@ void mri_run_show_clear(mri_run *run) {
     (void)pthread_mutex_unlock(&run->screen);
 }
 
+/* Why records went no further, where any did. */
+static void reasons_show(mri_run *run) {
+    static const char *const heads[] = {"stage", "reason", "left out", "dead letters"};
+    mri_table *table = mri_table_open(run->cli->arena, 4, heads, 12);
+    bool any = false;
+    for (uint32_t at = 0; at < run->worker_count;) {
+        struct stage_sum sum;
+        sum_read(run, &at, &sum);
+        for (uint32_t i = 0; i < MRI_REASONS; i++) {
+            const int64_t dropped = sum.stats.dropped[i], dead = sum.stats.dead[i];
+            if (dropped == 0 && dead == 0) continue;
+            any = true;
+            mri_table_cell(table, sum.stage->name);
+            mri_table_cell(table, mri_reason_name((mri_reason)i));
+            mri_table_cellf(table, "%" PRId64, dropped);
+            mri_table_cellf(table, "%" PRId64, dead);
+        }
+    }
+    if (any) mri_table_print(table, "", run->cli->err);
+}
+
 void mri_run_show_summary(mri_run *run) {
     static const char *const heads[] = {"stage",   "rows in", "rows out", "sink",
                                         "late",    "filled",  "rejected", "skipped",
@@ -208,4 +233,5 @@ void mri_run_show_summary(mri_run *run) {
         mri_table_cellf(table, "%.2f", (double)(over - run->started_us) / 1e6);
     }
     mri_table_print(table, "", run->cli->err);
+    reasons_show(run);
 }

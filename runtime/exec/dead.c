@@ -183,7 +183,7 @@ static void letter_row(const mri_task *task, const mri_refusal *r, mri_record *o
 /* Key, value and times. */
 static void letter_body(const mri_task *task, const mri_refusal *r, const mri_record *record,
                         enum letter_kind kind, mri_record *out) {
-    const int64_t reached_us = task->time.watermark_us;
+    const mri_env *env = task->worker->env;
     *out = (mri_record){.ingest_us = MR_TIME_NONE};
     if (record != NULL) {
         *out = (mri_record){.key = record->key,
@@ -192,8 +192,8 @@ static void letter_body(const mri_task *task, const mri_refusal *r, const mri_re
                             .value_size = record->value_size,
                             .timestamp_ms = record->timestamp_ms,
                             .ingest_us = record->ingest_us};
-    } else if (reached_us != MR_TIME_NONE) {
-        out->timestamp_ms = mri_floor_ms(reached_us);
+    } else { /* nothing tells the time of what a source could not read: that of the reading */
+        out->timestamp_ms = mri_floor_ms(env->wall_us(env->self));
     }
     if (kind == LETTER_MARK) {
         out->value = record->mark;

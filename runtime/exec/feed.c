@@ -108,7 +108,9 @@ static mr_status rows_settle(mri_task *task, mr_batch *batch, mr_error *err) {
 static mr_status feed_turn(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
     mri_task_source *source = task->source;
-    if (source->ctx.ended && task->time.final_us != MR_TIME_NONE) return MR_OK;
+    /* An end is told in every run anew: what others have written behind it has opened the topic. */
+    const bool told = task->time.final_us != MR_TIME_NONE && task->ends > 0;
+    if (source->ctx.ended && told) return MR_OK;
     mr_batch batch = {.capacity = worker->config.batch_rows,
                       .column_count = worker->stage->in->count,
                       .columns = worker->columns,
@@ -128,7 +130,7 @@ static mr_status feed_turn(mri_task *task, bool *progress, mr_error *err) {
     worker->stats.skipped += source->ctx.skipped - skipped;
     mri_time_raise(&task->time, source->ctx.watermark_us);
     int64_t final_us = MR_TIME_NONE;
-    if (source->ctx.ended && worker->config.until_end && task->time.final_us == MR_TIME_NONE) {
+    if (source->ctx.ended && worker->config.until_end && !told) {
         final_us =
             task->time.watermark_us == MR_TIME_NONE ? MR_TIME_NONE + 1 : task->time.watermark_us;
         mri_task_end(task, final_us);
