@@ -23,6 +23,7 @@ enum {
 struct request {
     const mri_plan *plan;
     mri_log *log;
+    mri_env env;
     mri_letter_filter filter;
     int64_t limit;
     bool json, dry_run;
@@ -274,7 +275,7 @@ static void replay_print(mri_cli *cli, const struct request *r, const mri_replay
 }
 
 static mr_status replay_run(mri_cli *cli, const struct request *r, mr_error *err) {
-    const mri_env *env = mri_env_real();
+    const mri_env *env = &r->env;
     const mri_replay_config config = {
         .plan = r->plan,
         .log = r->log,
@@ -327,9 +328,17 @@ static mr_status request_parse(mri_cli *cli, const mri_cli_args *args, struct re
     return status == MR_OK ? reason_check(cli, args, r->filter.reason) : status;
 }
 
+/* What a log says while all is well is not what was asked for. */
+static void quiet_log(void *self, mri_level level, const char *text) {
+    const mri_env *real = mri_env_real();
+    if (level >= MRI_WARN) real->log(self, level, text);
+}
+
 static mr_status dlq_plan(mri_cli *cli, const mri_cli_args *args, struct request *r, bool replay) {
     mr_error err = {0};
-    const mri_cli_log_request log = {.given = mri_cli_value(args, "log"), .env = mri_env_real()};
+    r->env = *mri_env_real();
+    r->env.log = quiet_log;
+    const mri_cli_log_request log = {.given = mri_cli_value(args, "log"), .env = &r->env};
     mr_status status = mri_cli_log_open(cli, r->plan, &log, &r->log, &err);
     if (status == MR_OK) status = replay ? replay_run(cli, r, &err) : show_run(cli, r, &err);
     if (r->log != NULL) r->log->ops->close(r->log);
