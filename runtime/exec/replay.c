@@ -79,7 +79,9 @@ static mr_status remember(void *arg, const mri_record *record, mr_error *err) {
         part->done_capacity = part->done_capacity > 0 ? part->done_capacity * 2 : 64;
         part->done = mri_realloc(part->done, part->done_capacity, sizeof *part->done);
     }
-    memmove(part->done + at + 1, part->done + at, behind * sizeof *part->done);
+    if (behind > 0) {
+        memmove(part->done + at + 1, part->done + at, behind * sizeof *part->done);
+    }
     part->done[at] = offset;
     part->done_count++;
     return MR_OK;
@@ -311,6 +313,7 @@ static mr_status replay_commit(struct replay *r, mr_error *err) {
             gone++;
         }
         part->done_count -= gone;
+        if (gone == 0) continue; /* nothing may stand nowhere */
         memmove(part->done, part->done + gone, part->done_count * sizeof *part->done);
     }
     free(offsets);
