@@ -239,9 +239,10 @@ typedef struct mr_operator {
                      later output row is earlier than this; NULL: the same */
     mr_status (*process)(mr_ctx *);
     mr_status (*timer)(mr_ctx *, uint32_t slot, uint32_t id, int64_t when_us);
-    mr_status (*migrate)(void *to, const void *from, uint16_t version, mr_error *);
-    const mr_source_calls *source; /**< not NULL: a source */
-    const mr_sink_calls *sink;     /**< not NULL: a sink */
+    mr_status (*migrate)(void *to, const void *from, size_t size, uint16_t version,
+                         mr_error *); /**< `from`: the fields of that version as they were saved */
+    const mr_source_calls *source;    /**< not NULL: a source */
+    const mr_sink_calls *sink;        /**< not NULL: a sink */
 } mr_operator;
 
 /** All operators of one file. */

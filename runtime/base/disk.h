@@ -34,4 +34,9 @@ struct mri_disk {
     const char *name; /* the folder, for messages */
 };
 
+/* A folder of the machine, made when it is not there; readable by its owner alone. Files that a
+ * process left unfinished are cleared away once it is gone. MR_ERR_IO: it cannot be used. */
+mr_status mri_disk_open(const char *path, mri_disk **out, mr_error *err);
+void mri_disk_close(mri_disk *disk); /* NULL allowed; after its last file */
+
 #endif

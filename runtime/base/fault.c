@@ -17,6 +17,10 @@ const mri_mutant_row mri_mutants[] = {
     {"commit-before-flush", "a commit does not wait for the records that were sent"},
     {"fresh-metadata", "a commit shows the group's membership of now, not that of the assignment"},
     {"empty-offsets", "a commit sends no offsets"},
+    {"snapshot-uncommitted", "a snapshot holds state of a transaction that is not committed yet"},
+    {"snapshot-offset-after", "a snapshot asks for the changelog's end after the commit"},
+    {"snapshot-ignores-crc", "a snapshot is read whatever its CRCs say"},
+    {"snapshot-too-old", "a snapshot is used at any age"},
     {NULL, NULL},
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/number.h"
 #include "cli/load.h"
 #include "cli/log_open.h"
 #include "cli/run.h"
@@ -13,6 +14,7 @@
 enum {
     WORKERS_MAX = 256,
     INSTANCE_MAX = 63,
+    SNAPSHOT_MIN_US = 1000 * 1000,
     SHUTDOWN_US = 30 * 1000 * 1000, /* when no stage says */
 };
 
@@ -21,7 +23,8 @@ struct request {
     const mri_plan *plan;
     const mri_stage **stages;
     uint32_t stage_count;
-    const char *log, *instance, *http;
+    const char *log, *instance, *http, *snapshots;
+    int64_t snapshot_every_us;
     bool static_instance, until_end, fresh;
     int64_t workers, batch_rows; /* workers 0: as the stage says */
 };
@@ -81,6 +84,20 @@ static mr_status instance_select(mri_cli *cli, struct request *r, const char *gi
     return MR_OK;
 }
 
+static mr_status snapshots_parse(mri_cli *cli, const mri_cli_args *args, struct request *r) {
+    const char *every = mri_cli_value(args, "snapshot-every");
+    r->snapshots = mri_cli_value(args, "snapshots");
+    if (every == NULL) return MR_OK;
+    if (r->snapshots != NULL && mri_parse_duration(every, strlen(every), &r->snapshot_every_us) &&
+        r->snapshot_every_us >= SNAPSHOT_MIN_US) {
+        return MR_OK;
+    }
+    return mri_cli_usage(cli, args->command,
+                         "--snapshot-every: '%.70s' must be a duration of 1s or more, such as 5m, "
+                         "and goes with --snapshots",
+                         every);
+}
+
 static mr_status request_parse(mri_cli *cli, const mri_cli_args *args, struct request *r) {
     r->until_end = mri_cli_value(args, "until-end") != NULL;
     r->fresh = mri_cli_value(args, "fresh") != NULL;
@@ -92,6 +109,7 @@ static mr_status request_parse(mri_cli *cli, const mri_cli_args *args, struct re
         status = mri_cli_number(cli, args, "batch-rows", 1, MR_BATCH_ROWS, &r->batch_rows);
     }
     if (status == MR_OK) status = instance_select(cli, r, mri_cli_value(args, "instance"));
+    if (status == MR_OK) status = snapshots_parse(cli, args, r);
     mr_error err = {0};
     if (status == MR_OK && r->http != NULL && mri_http_check(r->http, &err) != MR_OK) {
         status = mri_cli_usage(cli, args->command, "%s", err.text);
@@ -219,13 +237,40 @@ static void end_show(mri_run *run, bool signalled, mr_status status) {
                  why, (int)status, us / 1000);
 }
 
+/* Snapshots are a cache: without them restores take longer, and nothing else. */
+static mr_status snapshots_open(mri_run *run, const struct request *r, mri_disk **out,
+                                mr_error *err) {
+    static const char kafka[] = "kafka://";
+    *out = NULL;
+    if (r->snapshots == NULL) return MR_OK;
+    if (strncmp(run->log->name, kafka, sizeof kafka - 1) != 0) {
+        return mr_fail(err, MR_ERR_USAGE, NULL,
+                       "--snapshots is for kafka: %s keeps state on this machine already",
+                       run->log->name);
+    }
+    mr_error why = {0};
+    if (mri_disk_open(r->snapshots, out, &why) != MR_OK) {
+        char text[MRI_LOG_TEXT];
+        mri_log_line(&run->env, MRI_WARN, "msg=\"there are no snapshots\" error=\"%s\"",
+                     mri_log_text(text, why.text));
+    }
+    for (uint32_t i = 0; i < run->worker_count; i++) {
+        run->workers[i].config.snapshots = *out;
+        run->workers[i].config.snapshot_every_us = r->snapshot_every_us;
+        run->workers[i].config.snapshot_stop_us = shutdown_timeout(r) / 2;
+    }
+    return MR_OK;
+}
+
 static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
     mri_http *http = NULL;
+    mri_disk *snapshots = NULL;
     mr_status status = http_open(run, r->http, &http, err);
     if (status == MR_OK) {
         const mri_cli_log_request log = {.given = r->log, .fresh = r->fresh, .env = &run->env};
         status = mri_cli_log_open(run->cli, r->plan, &log, &run->log, err);
     }
+    if (status == MR_OK) status = snapshots_open(run, r, &snapshots, err);
     if (status == MR_OK) status = stages_prepare(run, err);
     if (status == MR_OK) {
         bool signalled = false;
@@ -235,6 +280,7 @@ static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
     }
     mri_http_close(http);
     if (run->log != NULL) run->log->ops->close(run->log);
+    mri_disk_close(snapshots);
     return status;
 }
 
@@ -278,6 +324,9 @@ static const mri_cli_option options[] = {
     {"instance", "NAME", "a stable name of this process, such as its pod's (default: random)"},
     {"workers", "N", "threads per stage, at most one per partition (default: as the stage says)"},
     {"http", "ADDR", "serve /live, /ready and /metrics on [HOST:]PORT (default host: loopback)"},
+    {"snapshots", "DIR",
+     "keep copies of state in a folder, so that restores are short (kafka only)"},
+    {"snapshot-every", "TIME", "how often such a copy is made (default: 5m)"},
     {"batch-rows", "N", "rows per batch, 1..4096; changes speed and nothing else"},
 };
 

@@ -80,6 +80,7 @@ static void tasks_leave(struct mri_worker *worker, const uint32_t *partitions, u
             worker->tasks[kept++] = task;
         } else if (park) {
             mri_sinks_shut(task); /* two must not have a file */
+            mri_snapshot_drop(task);
             worker->parked[worker->parked_count++] = task;
         } else {
             task_leaves(worker, task);
@@ -167,10 +168,19 @@ mr_status mri_assigned(void *self, const uint32_t *partitions, uint32_t count,
 static mr_status opening_turn(struct mri_worker *worker, struct mri_opening *opening, bool *done,
                               mr_error *err) {
     mr_status status = MR_OK;
+    bool again = false;
     if (opening->task == NULL) {
-        status = mri_task_open(worker, opening->partition, opening->next, &opening->task, err);
+        status = mri_task_open(worker, opening->partition, opening->next, opening->whole,
+                               &opening->task, err);
     }
-    if (status == MR_OK) status = mri_restore_piece(opening->task, err);
+    if (status == MR_OK) status = mri_restore_piece(opening->task, &again, err);
+    if (status == MR_OK && again) {
+        worker->stats.snapshots_refused++;
+        mri_task_close(opening->task);
+        *opening = (struct mri_opening){
+            .partition = opening->partition, .next = opening->next, .whole = true};
+        return MR_OK;
+    }
     if (status != MR_OK) {
         if (opening->task != NULL) mri_task_close(opening->task);
         opening->task = NULL;
@@ -208,8 +218,8 @@ static void opening_ends(struct mri_worker *worker, uint32_t index, mr_status st
         worker->restored_size += ends.end;
         task_enters(worker, ends.task);
     } else {
-        worker->opening[worker->opening_count++] =
-            (struct mri_opening){.partition = ends.partition, .next = ends.next};
+        worker->opening[worker->opening_count++] = (struct mri_opening){
+            .partition = ends.partition, .next = ends.next, .whole = ends.whole};
     }
 }
 

@@ -47,7 +47,7 @@ static mr_status refuse(void *arg, const mri_step *step, const mri_flow *flow, u
  */
 
 /* One line per use: step, use, operator, digests of the options that change layout and meaning. */
-static void layout_text(const mri_stage *stage, mri_text *out) {
+void mri_layout_text(const mri_stage *stage, mri_text *out) {
     mri_text_clear(out);
     for (uint32_t i = 0; i < stage->step_count; i++) {
         const mri_step *step = &stage->steps[i];
@@ -107,7 +107,7 @@ static mr_status layout_line_check(const mri_task *task, const struct layout_lin
 
 mr_status mri_layout_check(mri_task *task, const char *saved, size_t size, mr_error *err) {
     mri_text now = {0};
-    layout_text(task->worker->stage, &now);
+    mri_layout_text(task->worker->stage, &now);
     task->layout_changed = now.size != size || (size > 0 && memcmp(now.data, saved, size) != 0);
     mri_text_free(&now);
     char *copy = mri_malloc(size + 1);
@@ -144,7 +144,7 @@ static void task_name(mri_task *task) {
     }
 }
 
-static mr_status task_open(mri_task *task, mr_error *err) {
+static mr_status task_open(mri_task *task, bool whole, mr_error *err) {
     struct mri_worker *worker = task->worker;
     const mri_stage *stage = worker->stage;
     mr_status status = mri_store_open(&task->chain.store, mri_chain_layouts(worker->chain),
@@ -158,11 +158,12 @@ static mr_status task_open(mri_task *task, mr_error *err) {
     task->sinks = mri_calloc(stage->sink_count, sizeof *task->sinks);
     if (worker->input == NULL) task->source = mri_calloc(1, sizeof *task->source);
     mri_task_outputs_open(task);
-    mri_restore_open(task);
+    mri_restore_open(task, whole);
     return MR_OK;
 }
 
 mr_status mri_task_begin(mri_task *task, mr_error *err) {
+    mri_snapshot_task_open(task);
     mr_status status = mri_sinks_open(task, err);
     if (status == MR_OK && task->source != NULL) status = mri_feed_open(task, err);
     task->record_now_us = task->end_checked_us = task->worker->env->now_us(task->worker->env->self);
@@ -182,8 +183,8 @@ mr_status mri_task_resume(mri_task *task, mr_error *err) {
     return mri_feed_rollback(task, err);
 }
 
-mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, mri_task **out,
-                        mr_error *err) {
+mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, bool whole,
+                        mri_task **out, mr_error *err) {
     mri_task *task = mri_calloc(1, sizeof *task);
     task->worker = worker;
     task->partition = partition;
@@ -196,7 +197,7 @@ mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t n
     task->chain.arg = task;
     mri_time_init(&task->time);
     mri_time_init(&task->time_committed);
-    const mr_status status = task_open(task, err);
+    const mr_status status = task_open(task, whole, err);
     if (status != MR_OK) {
         mri_task_close(task);
         return status;
@@ -207,6 +208,7 @@ mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t n
 
 void mri_task_close(mri_task *task) {
     mri_restore_close(task);
+    mri_snapshot_drop(task);
     mri_feed_close(task);
     mri_sinks_close(task);
     mri_task_outputs_close(task);
@@ -251,10 +253,11 @@ static mr_status put_own(mri_task *task, const char *name, const char *suffix, c
 static mr_status seal_own(mri_task *task, mr_error *err) {
     struct mri_worker *worker = task->worker;
     mri_text text = {0};
+    task->time.commits++;
     mri_time_format(&task->time, &text);
     mr_status status = put_own(task, "time", "", text.data, text.size, err);
     if (status == MR_OK && task->layout_changed) {
-        layout_text(worker->stage, &text);
+        mri_layout_text(worker->stage, &text);
         status = put_own(task, "layout", "", text.data != NULL ? text.data : "", text.size, err);
     }
     mri_text_free(&text);

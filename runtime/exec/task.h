@@ -7,6 +7,7 @@
  *   dead.c     on_error, dead letters
  *   output.c   rows of an edge to records      sink.c     rows of an edge to sinks
  *   time.c     watermarks and marks            schemas.c  <pipeline>.schemas
+ *   snapshot.c when local snapshots are made
  */
 #ifndef MRI_TASK_H
 #define MRI_TASK_H
@@ -14,7 +15,7 @@
 #include "base/text.h"
 #include "exec/chain.h"
 #include "exec/worker.h"
-#include "state/saved.h"
+#include "state/snapshot.h"
 
 enum {
     MRI_WRITERS_MAX = 10000,
@@ -49,6 +50,8 @@ typedef struct mri_task_time {
     uint32_t writers;     /* that write marks here; 0: no mark seen */
     struct writer_time *by_writer;
     uint32_t by_writer_capacity;
+    uint64_t lineage; /* drawn when the changelog was empty: another one has another; 0: none yet */
+    uint64_t commits; /* of this task, since then */
 } mri_task_time;
 
 void mri_time_init(mri_task_time *time);
@@ -154,6 +157,39 @@ typedef struct mri_task_source {
     bool open;
 } mri_task_source;
 
+/* --- snapshots ---------------------------------------------------------------------------------
+ */
+
+/* What a task does about its local snapshot, which is a cache of its changelog and nothing more. */
+typedef struct mri_task_snapshot {
+    enum {
+        SNAPSHOT_NONE,    /* none is being made */
+        SNAPSHOT_ASKED,   /* `head` has the changelog's end; a commit of the task must follow */
+        SNAPSHOT_WRITING, /* slices of keys, each after a commit */
+        SNAPSHOT_WHOLE,   /* all keys are in it; one more commit of the task must follow */
+    } state;
+    mri_snapshot_writer *writer;
+    mri_snapshot_head head;
+    uint32_t slot;         /* the next to be written */
+    uint64_t commits;      /* of the task when this state was reached */
+    uint64_t kept_commits; /* what the last one that was published covers at least */
+    int64_t tried_now_us;  /* when the last one was begun */
+} mri_task_snapshot;
+
+struct mri_worker;
+struct mri_task;
+void mri_snapshot_task_open(struct mri_task *task);
+/* Before the commit of a task: begins a snapshot when it is time. */
+void mri_snapshot_sealing(struct mri_task *task);
+/* After a commit of the worker: everything is as the log has it. */
+void mri_snapshots_committed(struct mri_worker *worker);
+/* At a graceful stop, after the last commit: makes those that fit into the time there is. */
+void mri_snapshots_stop(struct mri_worker *worker);
+/* Forgets what is being made. */
+void mri_snapshot_drop(struct mri_task *task);
+/* File of a partition's snapshot; `out` has MRI_NAME_BYTES. */
+void mri_snapshot_file(const struct mri_worker *worker, uint32_t partition, char *out);
+
 /* --- task and worker ---------------------------------------------------------------------------
  */
 
@@ -183,6 +219,7 @@ typedef struct mri_task {
     mri_text *stale; /* keys of the changelog to delete */
     uint32_t stale_count;
     struct mri_restore *restore; /* NULL: it is restored and may work */
+    mri_task_snapshot snapshot;
 } mri_task;
 
 /* A partition that is assigned and not yet a task. */
@@ -192,6 +229,7 @@ struct mri_opening {
     mri_task *task;  /* being restored; NULL: not begun */
     int64_t at, end; /* of its restore, for people */
     bool measured;
+    bool whole; /* its snapshot is of no use */
 };
 
 struct mri_worker {
@@ -215,6 +253,7 @@ struct mri_worker {
     int64_t restored_size; /* of restores that have ended, while others go on */
     mri_task **parked;     /* revoked after a commit: they may come back; NULL: one has */
     uint32_t parked_count;
+    mri_task *snapshotting; /* the one task whose snapshot is being made; NULL: none */
     bool assigned, progressed;
     bool draining; /* marks do not wait for their turn */
     bool torn;     /* a rollback did not come to its end */
@@ -261,12 +300,16 @@ void mri_task_counters_add(const mri_task *task, mri_worker_stats *stats);
 
 /* With task->restore set: to be brought up by mri_restore_piece() until that is NULL. After any
  * failure of it the task has to be closed. */
-mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, mri_task **out,
-                        mr_error *err);
+mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, bool whole,
+                        mri_task **out, mr_error *err);
 /* The layout that was saved, against that of the pipeline file. */
 mr_status mri_layout_check(mri_task *task, const char *saved, size_t size, mr_error *err);
-void mri_restore_open(mri_task *task);
-mr_status mri_restore_piece(mri_task *task, mr_error *err);
+void mri_layout_text(const mri_stage *stage, mri_text *out);
+/* whole: from the changelog alone, without a snapshot. */
+void mri_restore_open(mri_task *task, bool whole);
+/* *again: its snapshot turned out to be of no use: close the task and open it for a whole restore.
+ */
+mr_status mri_restore_piece(mri_task *task, bool *again, mr_error *err);
 void mri_restore_progress(const mri_task *task, int64_t *at, int64_t *end);
 void mri_restore_close(mri_task *task);
 /* After a restore: opens what is outside of the log. */

@@ -5,7 +5,13 @@
 #include "base/arena.h"
 #include "exec/task.h"
 
-enum { TIME_FORMAT = 1 };
+enum {
+    TIME_FORMAT = 2,
+    TIME_FORMAT_FIRST = 1, /* without lineage and commits */
+    TIME_BYTES = 40,
+    TIME_WRITER = 9,
+    TIME_TAIL = 16, /* lineage and commits, behind the writers */
+};
 
 void mri_time_init(mri_task_time *time) {
     *time = (mri_task_time){.rows_us = MR_TIME_NONE,
@@ -122,27 +128,33 @@ void mri_time_format(const mri_task_time *time, mri_text *out) {
         mri_text_add(out, &time->by_writer[i].time_us, 8);
         mri_text_add(out, &final, 1);
     }
+    mri_text_add(out, &time->lineage, 8);
+    mri_text_add(out, &time->commits, 8);
 }
 
 bool mri_time_parse(mri_task_time *time, const void *data, size_t size) {
     const char *at = data;
     uint32_t format = 0, writers = 0;
-    if (size < 40) return false;
+    if (size < TIME_BYTES) return false;
     memcpy(&format, at, 4);
     memcpy(&writers, at + 36, 4);
-    if (format != TIME_FORMAT || writers > MRI_WRITERS_MAX || size != 40 + (size_t)writers * 9) {
+    if (format < TIME_FORMAT_FIRST || format > TIME_FORMAT || writers > MRI_WRITERS_MAX)
         return false;
-    }
+    const size_t tail = format == TIME_FORMAT ? TIME_TAIL : 0;
+    if (size != TIME_BYTES + (size_t)writers * TIME_WRITER + tail) return false;
     memcpy(&time->rows_us, at + 4, 8);
     memcpy(&time->wall_us, at + 12, 8);
     memcpy(&time->watermark_us, at + 20, 8);
     memcpy(&time->final_us, at + 28, 8);
     time->writers = 0;
     writers_resize(time, writers);
-    at += 40;
-    for (uint32_t i = 0; i < writers; i++, at += 9) {
+    at += TIME_BYTES;
+    for (uint32_t i = 0; i < writers; i++, at += TIME_WRITER) {
         memcpy(&time->by_writer[i].time_us, at, 8);
         time->by_writer[i].final = at[8] != 0;
     }
+    time->lineage = time->commits = 0;
+    if (tail > 0) memcpy(&time->lineage, at, 8);
+    if (tail > 0) memcpy(&time->commits, at + 8, 8);
     return true;
 }

@@ -121,6 +121,7 @@ static mr_status seal(struct mri_worker *worker, uint32_t *offsets, mr_error *er
     for (uint32_t i = 0; i < worker->task_count; i++) {
         mri_task *task = worker->tasks[i];
         if (!task->dirty) continue;
+        mri_snapshot_sealing(task);
         const mr_status status = mri_task_seal(task, err);
         if (status != MR_OK) return status;
         /* A task without a committed offset sends where it began. */
@@ -177,6 +178,7 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     const int64_t began_us = env->now_us(env->self);
     mr_status status = seal(worker, &offsets, err);
     if (status == MR_OK && offsets == 0) return MR_OK;
+    if (MRI_MUTANT("snapshot-uncommitted")) mri_snapshots_committed(worker);
     if (status == MR_OK) {
         status = worker->log->ops->commit(worker->member, worker->offsets, offsets, err);
     }
@@ -193,6 +195,7 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     worker->commit_mean_us += (took_us - worker->commit_mean_us) / 8;
     worker->commit_now_us = now_us;
     worker->waiting_since_us = MR_TIME_NONE;
+    mri_snapshots_committed(worker);
     return MR_OK;
 }
 
@@ -392,6 +395,7 @@ mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {
     mr_status status = worker->torn ? mri_worker_rollback(worker, err) : MR_OK;
     worker->draining = true;
     if (status == MR_OK) status = mri_worker_commit(worker, err);
+    if (status == MR_OK) mri_snapshots_stop(worker);
     worker->draining = false;
     stats_publish(worker);
     return status;

@@ -2,6 +2,7 @@
 #ifndef MRI_WORKER_H
 #define MRI_WORKER_H
 
+#include "base/disk.h"
 #include "base/env.h"
 #include "log/log.h"
 #include "plan/plan.h"
@@ -33,6 +34,12 @@ typedef struct mri_worker_config {
     bool (*input_grows)(void *arg);
     void *input_arg;
     const mri_worker_doubles *doubles; /* NULL: none */
+    /* Local snapshots of state, a cache that shortens restores; NULL: none. They work over logs
+     * whose compacted topics keep offsets. */
+    mri_disk *snapshots;
+    int64_t snapshot_every_us;    /* per task; 0: 5 minutes */
+    int64_t snapshot_stop_us;     /* what drain() may spend on them; 0: it makes none */
+    uint32_t snapshot_slice_keys; /* most keys written after one commit; 0: what the time allows */
 } mri_worker_config;
 
 /* Why a record or row went no further; the names stand in metrics and in headers of dead letters,
@@ -69,7 +76,8 @@ typedef struct mri_worker_stats {
     int64_t keys, state_bytes;   /* gauges */
     uint32_t tasks, tasks_ended; /* gauges */
     int64_t restored_records;
-    int64_t resumed_tasks;           /* came back unchanged, and were not restored again */
+    int64_t resumed_tasks; /* came back unchanged, and were not restored again */
+    int64_t snapshots, snapshot_failures, snapshots_used, snapshots_refused;
     uint32_t restoring_tasks;        /* assigned and not yet at work (gauge) */
     int64_t restore_at, restore_end; /* of all restores that are under way together (gauges) */
     bool ready;                      /* assignment received and restored */

@@ -1,8 +1,10 @@
 /* saved.c: the saved form of keyed state. */
 #include "state/saved.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/text.h"
@@ -121,6 +123,11 @@ struct seal {
     mr_error *err;
 };
 
+static void seal_free(struct seal *seal) {
+    mri_text_free(&seal->key);
+    mri_text_free(&seal->value);
+}
+
 static void key_begin(struct seal *seal, char kind, uint32_t step, const char *part) {
     mri_text_clear(&seal->key);
     mri_text_add(&seal->key, &kind, 1);
@@ -222,20 +229,123 @@ static mr_status item_put(struct seal *seal, const mri_note *note) {
     return key_put(seal, note->slot, gone);
 }
 
+/* Notes of map items whose item has been put. An item may have several notes: it came, went and came
+ * again in one transaction. */
+struct seen {
+    const mri_note **notes; /* open addressing; a power of two */
+    size_t size, count;
+};
+
+static size_t seen_hash(const mri_note *note) {
+    uint64_t hash = (uint64_t)note->subkey * 0x9e3779b97f4a7c15u;
+    hash ^= ((uint64_t)note->slot << 32 | (note->step << 16 ^ note->part)) * 0xc2b2ae3d27d4eb4fu;
+    return (size_t)(hash ^ hash >> 29);
+}
+
+static const mri_note **seen_place(const struct seen *seen, const mri_note *note) {
+    size_t at = seen_hash(note) & (seen->size - 1);
+    for (;; at = (at + 1) & (seen->size - 1)) {
+        const mri_note *other = seen->notes[at];
+        if (other == NULL || (other->subkey == note->subkey && other->slot == note->slot &&
+                              other->step == note->step && other->part == note->part)) {
+            return &seen->notes[at];
+        }
+    }
+}
+
+/* True: it is the first note of its item. */
+static bool seen_add(struct seen *seen, const mri_note *note) {
+    if (seen->count * 2 >= seen->size) {
+        const struct seen old = *seen;
+        seen->size = old.size > 0 ? old.size * 2 : 64;
+        seen->notes = mri_calloc(seen->size, sizeof *seen->notes);
+        for (size_t i = 0; i < old.size; i++) {
+            if (old.notes[i] != NULL) *seen_place(seen, old.notes[i]) = old.notes[i];
+        }
+        free(old.notes);
+    }
+    const mri_note **place = seen_place(seen, note);
+    if (*place != NULL) return false;
+    *place = note;
+    seen->count++;
+    return true;
+}
+
 mr_status mri_saved_seal(const mri_store *store, mri_saved_put *put, void *arg, mr_error *err) {
     struct seal seal = {.store = store, .put = put, .arg = arg, .err = err};
+    struct seen seen = {0};
     mr_status status = MR_OK;
     size_t at = 0;
     for (const mri_note *note = mri_store_note(store, &at); status == MR_OK && note != NULL;
          note = mri_store_note(store, &at)) {
         if (note->kind == NOTE_BLOCK) {
             status = block_put(&seal, note);
-        } else if (note->kind != NOTE_RING) { /* rings are written with their block */
-            status = item_put(&seal, note);
+        } else if (note->kind != NOTE_RING && seen_add(&seen, note)) {
+            status = item_put(&seal, note); /* rings are written with their block */
         }
     }
-    mri_text_free(&seal.key);
-    mri_text_free(&seal.value);
+    free(seen.notes);
+    seal_free(&seal);
+    return status;
+}
+
+/* --- capturing -----------------------------------------------------------------------------------
+ */
+
+static bool is_zero(const char *bytes, size_t size) {
+    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+static mr_status histories_capture(struct seal *seal, uint32_t step, uint32_t slot) {
+    const mri_layout *layout = seal->store->steps[step].layout;
+    const uint64_t *now = mri_store_history_seq(seal->store, step, slot);
+    for (uint32_t i = 0; i < layout->history_count; i++) {
+        if (now[i] == 0) continue;
+        const uint64_t last = (now[i] - 1) / SEGMENT, kept = segments_of(layout->histories[i].bars);
+        for (uint64_t segment = last >= kept ? last - kept + 1 : 0; segment <= last; segment++) {
+            const mr_status status = segment_put(seal, step, i, slot, segment, now[i]);
+            if (status != MR_OK) return status;
+        }
+    }
+    return MR_OK;
+}
+
+static mr_status items_capture(struct seal *seal, uint32_t step, uint32_t slot) {
+    const mri_layout *layout = seal->store->steps[step].layout;
+    for (uint32_t i = 0; i < layout->collection_count; i++) {
+        mri_note note = {.step = step, .part = i, .slot = slot, .subkey = INT64_MIN};
+        while (mri_store_next(seal->store, step, i, slot, &note.subkey) != NULL) {
+            const mr_status status = item_put(seal, &note);
+            if (status != MR_OK || note.subkey == INT64_MAX) return status;
+            note.subkey++;
+        }
+    }
+    return MR_OK;
+}
+
+/* A step that has never seen the key has a block of zeros, as a restore begins with. */
+static mr_status slot_capture(struct seal *seal, uint32_t step, uint32_t slot) {
+    const mri_step_state *s = &seal->store->steps[step];
+    mr_status status = MR_OK;
+    if (!is_zero(s->blocks.data + (size_t)slot * s->stride, s->stride)) {
+        key_begin(seal, 'b', step, NULL);
+        block_value(seal->store, step, slot, &seal->value);
+        status = key_put(seal, slot, false);
+        if (status == MR_OK) status = histories_capture(seal, step, slot);
+    }
+    return status == MR_OK ? items_capture(seal, step, slot) : status;
+}
+
+mr_status mri_saved_capture(const mri_store *store, uint32_t from, uint32_t to, mri_saved_put *put,
+                            void *arg, mr_error *err) {
+    struct seal seal = {.store = store, .put = put, .arg = arg, .err = err};
+    mr_status status = MR_OK;
+    for (uint32_t slot = from; status == MR_OK && slot < to; slot++) {
+        for (uint32_t step = 0; status == MR_OK && step < store->step_count; step++) {
+            status = slot_capture(&seal, step, slot);
+        }
+    }
+    seal_free(&seal);
     return status;
 }
 
@@ -280,7 +390,7 @@ static mr_status use_restore(char *to, const mri_layout_use *use, const struct s
                        "version %u; use the program that wrote it, or give the step another id",
                        use->name, version, use->op->name, use->op->state_version);
     }
-    return use->op->migrate(to, bytes, version, err);
+    return use->op->migrate(to, bytes, saved->size, version, err);
 }
 
 static mr_status block_uses(mri_store *store, uint32_t step, uint32_t slot, struct reader *r,

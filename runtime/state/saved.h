@@ -17,8 +17,11 @@
 typedef mr_status mri_saved_put(void *arg, const void *key, size_t key_size, const void *value,
                                 size_t value_size, mr_error *err);
 
-/* Puts every piece that the running transaction touched; a map item once per note of it. */
+/* Puts every piece that the running transaction touched, once. */
 mr_status mri_saved_seal(const mri_store *store, mri_saved_put *put, void *arg, mr_error *err);
+/* Puts every piece of the keys of slots [from, to), outside of a transaction. */
+mr_status mri_saved_capture(const mri_store *store, uint32_t from, uint32_t to, mri_saved_put *put,
+                            void *arg, mr_error *err);
 /* Applies one record. *stale: it belongs to nothing any more and may be deleted.
  * MR_ERR_STATE: it cannot be read, or is of a version that cannot be converted. */
 mr_status mri_saved_restore(mri_store *store, const void *key, size_t key_size, const void *value,

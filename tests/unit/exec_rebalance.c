@@ -86,7 +86,9 @@ Test(exec_rebalance, a_restore_goes_on_beside_polling_and_nothing_is_read_before
     for (; turns == 0 || !stats_of(&x).ready; turns++) {
         const uint32_t polls = x.polls;
         cr_assert_lt(turns, 100000u);
-        cr_assert_eq(stats_of(&x).rows_in, 0, "a row was read before the restore was done");
+        if (stats_of(&x).tasks == 0) {
+            cr_assert_eq(stats_of(&x).rows_in, 0, "a row was read before a restore was done");
+        }
         turn(&x);
         cr_assert_eq(x.polls, polls + 1, "one poll per turn");
         const mri_worker_stats stats = stats_of(&x);

@@ -194,12 +194,14 @@ static void random_time(mri_task_time *time) {
     }
     if (random_below(2)) time->wall_us = (int64_t)random_u64();
     if (random_below(2)) time->final_us = (int64_t)random_u64();
+    time->lineage = random_u64();
+    time->commits = random_u64();
 }
 
 static bool same(const mri_task_time *a, const mri_task_time *b) {
     bool equal = a->rows_us == b->rows_us && a->wall_us == b->wall_us &&
                  a->watermark_us == b->watermark_us && a->final_us == b->final_us &&
-                 a->writers == b->writers;
+                 a->writers == b->writers && a->lineage == b->lineage && a->commits == b->commits;
     for (uint32_t i = 0; equal && i < a->writers; i++) {
         equal = a->by_writer[i].time_us == b->by_writer[i].time_us &&
                 a->by_writer[i].final == b->by_writer[i].final;
@@ -227,6 +229,28 @@ Test(exec_time, what_is_saved_is_what_comes_back) {
     mri_text_free(&text);
 }
 
+/* Before there were lineages a time ended behind its writers. */
+Test(exec_time, the_first_format_is_read_and_has_no_lineage) {
+    random_start();
+    mri_text text = {0};
+    mri_task_time time, back;
+    mri_time_init(&back);
+    for (uint32_t i = 0; i < 500; i++) {
+        random_time(&time);
+        mri_time_format(&time, &text);
+        text.data[0] = 1;
+        back.lineage = back.commits = 7;
+        cr_assert_not(mri_time_parse(&back, text.data, text.size));
+        cr_assert(mri_time_parse(&back, text.data, text.size - 16));
+        cr_assert(back.lineage == 0 && back.commits == 0);
+        time.lineage = time.commits = 0;
+        cr_assert(same(&time, &back));
+        mri_time_free(&time);
+    }
+    mri_time_free(&back);
+    mri_text_free(&text);
+}
+
 /* Damage is refused or gives some time that can be used; it never reads beyond its bytes. */
 Test(exec_time, damage_is_refused_or_harmless) {
     random_start();
@@ -245,7 +269,7 @@ Test(exec_time, damage_is_refused_or_harmless) {
         }
         if (mri_time_parse(&back, bytes, size)) {
             int64_t final_us = 0;
-            cr_assert_eq(size, 40 + 9 * (size_t)back.writers);
+            cr_assert_eq(size, 40 + 9 * (size_t)back.writers + (bytes[0] == 1 ? 0 : 16));
             (void)mri_time_all_final(&back, &final_us);
             mri_time_row(&back, 1, true);
             put(&back, 0, back.writers + 1 > MRI_WRITERS_MAX ? 1 : back.writers + 1, 1, false);

@@ -257,7 +257,11 @@ static mr_status worker_start(exec *x, const mri_stage *stage, const exec_run *r
                    .instance = "test",
                    .until_end = run->until_end,
                    .batch_rows = run->batch_rows > 0 ? run->batch_rows : MR_BATCH_ROWS,
-                   .undo_bytes_max = run->undo_bytes_max}};
+                   .undo_bytes_max = run->undo_bytes_max,
+                   .snapshots = run->snapshots,
+                   .snapshot_every_us = run->snapshot_every_us,
+                   .snapshot_stop_us = run->snapshot_stop_us,
+                   .snapshot_slice_keys = run->snapshot_slice_keys}};
     if (!run->real_sinks) {
         w->doubles.sink = &caught_calls;
         w->doubles.sink_options = x->sink_options;
@@ -521,6 +525,10 @@ mri_worker_stats exec_stats(const exec *x) {
         sum.tasks_ended += one.tasks_ended;
         sum.restored_records += one.restored_records;
         sum.resumed_tasks += one.resumed_tasks;
+        sum.snapshots += one.snapshots;
+        sum.snapshot_failures += one.snapshot_failures;
+        sum.snapshots_used += one.snapshots_used;
+        sum.snapshots_refused += one.snapshots_refused;
         sum.restoring_tasks += one.restoring_tasks;
         sum.restore_at += one.restore_at;
         sum.restore_end += one.restore_end;
