@@ -4,6 +4,10 @@
 # build/kafka/jars       the broker's jars, copied once from Maven Central
 # build/kafka/run        the running cluster: bootstrap address, one folder per broker with its
 #                        settings, log, data and pid; another folder with MILL_KAFKA_DIR
+#
+# With MILL_KAFKA_PROXY each broker listens at a second port, and tells clients that come to it that
+# the brokers are at yet other ports: a proxy that listens there (tests/kafka/proxy.c) stands
+# between the brokers and those clients, and no others.
 
 KAFKA_JARS=$ROOT/build/kafka/jars
 KAFKA_RUN=${MILL_KAFKA_DIR:-$ROOT/build/kafka/run}
@@ -20,7 +24,9 @@ usage: ./mill kafka up [--brokers N]    start a cluster, print its bootstrap add
        ./mill kafka down                stop it and remove its data
        ./mill kafka address             print the bootstrap address of the running cluster
 
-  MILL_KAFKA_DIR   where this cluster lives (default build/kafka/run); two folders, two clusters
+  MILL_KAFKA_DIR     where this cluster lives (default build/kafka/run); two folders, two clusters
+  MILL_KAFKA_PROXY=1 each broker gets a second address, at which a proxy is expected that hands on
+                     to it: lines ADVERTISED:TARGET, ports on 127.0.0.1, in $MILL_KAFKA_DIR/proxy
 
 examples:
   kafka=$(./mill kafka up)
@@ -154,8 +160,8 @@ kafka_up() {
 kafka_start() {
     local brokers=$1 began=$SECONDS cluster voters='' servers='' i
     local -a ports=() formats=()
-    mapfile -t ports < <(free_ports $((brokers * 2)))
-    [ "${#ports[@]}" -eq $((brokers * 2)) ] || die "kafka: no free ports on 127.0.0.1"
+    mapfile -t ports < <(free_ports $((brokers * 4)))
+    [ "${#ports[@]}" -eq $((brokers * 4)) ] || die "kafka: no free ports on 127.0.0.1"
     for ((i = 1; i <= brokers; i++)); do
         servers+=,127.0.0.1:${ports[i * 2 - 2]}
         voters+=,$i@127.0.0.1:${ports[i * 2 - 1]}
@@ -165,6 +171,8 @@ kafka_start() {
     say "kafka: starting $brokers broker(s) of Kafka $(kafka_version) at ${servers#,}"
     for ((i = 1; i <= brokers; i++)); do
         kafka_settings "$i" "$brokers" "${ports[i * 2 - 2]}" "${ports[i * 2 - 1]}" "${voters#,}"
+        [ -z "${MILL_KAFKA_PROXY:-}" ] ||
+            kafka_proxied "$i" "${ports[(brokers + i) * 2 - 2]}" "${ports[(brokers + i) * 2 - 1]}"
         kafka_format "$i" "$cluster" &
         formats+=($!)
     done
@@ -195,7 +203,7 @@ listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$dir/data
 auto.create.topics.enable=false
 default.replication.factor=$replicas
-min.insync.replicas=1
+min.insync.replicas=$in_sync
 offsets.topic.replication.factor=$replicas
 offsets.topic.num.partitions=8
 transaction.state.log.replication.factor=$replicas
@@ -208,6 +216,15 @@ group.min.session.timeout.ms=1000
 log.segment.bytes=16777216
 controlled.shutdown.enable=$([ "$brokers" -gt 1 ] && echo true || echo false)
 TEXT
+}
+
+# kafka_proxied ID ADVERTISED TARGET: the second address, for clients behind a proxy.
+kafka_proxied() {
+    sed -i -e "s|^listeners=.*|&,PROXIED://127.0.0.1:$3|" \
+        -e "s|^advertised.listeners=.*|&,PROXIED://127.0.0.1:$2|" \
+        -e "s|^listener.security.protocol.map=.*|&,PROXIED:PLAINTEXT|" \
+        "$KAFKA_RUN/broker-$1/server.properties"
+    echo "$2:$3" >>"$KAFKA_RUN/proxy"
 }
 
 kafka_format() {
