@@ -1,0 +1,149 @@
+# shellcheck shell=bash
+# The release's reliability goals, in proportion to the minutes given. Sourced by ./mill.
+#
+# What is behind a goal lies elsewhere: the simulator in the binary, tests/kafka/chaos.py for a real
+# Kafka, tests/faults and ./mill fuzz. Here it is decided how much of each, and what is reported.
+
+TORTURE_MINUTES=90
+TORTURE_GOALS='R1 R2 R3 R4 R5 R6 R7 R8 R9 R10 R11 R14 R17'
+TORTURE_SEEDS=10000 # of the simulator in 90 minutes
+
+torture_help() {
+    cat <<TEXT
+usage: ./mill torture [--minutes N] [--goals R1,R2,..] [--seed S]
+
+  R1   simulated worlds                        R8   disks that are full, broken or read-only
+  R2   SIGKILL of workers on a real Kafka      R9   torn and rotten snapshots
+  R3   SIGKILL at every failpoint              R10  every allocation that fails
+  R4   kill -9 of brokers, three of them       R11  fuzzing
+  R5   joins, leaves, rolling restarts         R14  memory and handles over time
+  R6   SIGSTOP beyond the timeouts, SIGCONT    R17  graceful stops under load
+  R7   latency, stalls, cut connections
+
+  --minutes N   how long about, all goals together; default $TORTURE_MINUTES, which are 10,000 seeds, 100 kills
+                over 10 million records, 10 broker kills; twice the minutes, twice the numbers
+  --goals       only these; each as large as in a run of all
+  --seed S      the choices of an earlier run
+
+One line per goal on stdout, and as JSON in build/torture/TIME/summary.jsonl, beside the logs. The exit
+code is 0 when every goal holds.
+
+examples:
+  ./mill torture --minutes 10
+  ./mill torture --goals R2,R4 --seed 7
+TEXT
+}
+
+torture_main() {
+    local minutes=$TORTURE_MINUTES goals='' seed=$((($(date +%s) ^ $$) % 100000)) goal
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        --minutes | --goals | --seed)
+            [ $# -gt 1 ] || usage "torture: $1 needs a value"
+            case "$1" in
+            --minutes) minutes=$2 ;;
+            --goals) goals=${2//,/ } ;;
+            --seed) seed=$2 ;;
+            esac
+            shift
+            ;;
+        --help | -h) torture_help && return ;;
+        *) usage "torture: unknown option '$1'; see ./mill torture --help" ;;
+        esac
+        shift
+    done
+    case "$minutes$seed" in *[!0-9]*) usage "torture: minutes and seed are whole numbers" ;; esac
+    [ "$minutes" -gt 0 ] || usage "torture: at least a minute"
+    for goal in $goals; do
+        case " $TORTURE_GOALS " in
+        *" $goal "*) ;;
+        *) usage "torture: there is no goal '$goal'; they are $TORTURE_GOALS" ;;
+        esac
+    done
+    torture_run "$minutes" "$seed" "${goals:-$TORTURE_GOALS}"
+}
+
+torture_run() {
+    local minutes=$1 seed=$2 goals=$3 goal kafka='' status=0
+    torture_dir=$ROOT/build/torture/$(date +%Y%m%d-%H%M%S)
+    torture_json=$torture_dir/summary.jsonl
+    mkdir -p "$torture_dir"
+    packages_ensure "./mill torture" "$PACKAGES_BUILD$PACKAGES_TEST$PACKAGES_KAFKA"
+    cmake_build release millrace
+    cmake_build faults millrace
+    cmake_build dev chaos_proxy chaos_feed chaos_lag chaos_verify unit_snapshot
+    say "torture: $minutes minutes, seed $seed, goals $goals, logs in ${torture_dir#"$ROOT"/}"
+    for goal in $goals; do
+        case "$goal" in
+        R1) torture_sim "$minutes" "$seed" ;;
+        R2 | R3 | R4 | R5 | R6 | R7 | R17) kafka+=,$goal ;;
+        R8) torture_part R8 'disk faults' 1 torture_folder disk "$seed" ;;
+        R9) torture_part R9 'snapshots torn and rotten' 1 build/dev/tests/unit_snapshot ;;
+        R10) torture_part R10 'failing allocations' $((minutes * 40)) \
+            env TO=$((minutes * 40)) SEED="$seed" tests/faults/oom.sh ;;
+        R11) torture_fuzz "$minutes" ;;
+        R14) torture_part R14 'soak' 1 torture_folder soak "$seed" ;;
+        esac
+    done
+    # One call, so that its goals share clusters.
+    [ -z "$kafka" ] || torture_kafka "$minutes" "$seed" "${kafka#,}"
+    python3 tools/torture_table.py "$torture_json" "$goals" || status=1
+    say "torture: the lines are in ${torture_json#"$ROOT"/}"
+    return "$status"
+}
+
+# torture_part GOAL WHAT COUNT COMMAND..: a command whose exit code is the verdict.
+torture_part() {
+    local goal=$1 what=$2 count=$3 began=$SECONDS status=0 ok=true log
+    shift 3
+    log=$torture_dir/$goal.log
+    say "torture: $goal, $what"
+    ("$@") >"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" -eq 77 ]; then
+        say "torture: $goal is left out: $(tail -n 1 "$log")"
+        return
+    fi
+    if [ "$status" -ne 0 ]; then
+        ok=false
+        tail -n 20 "$log" >&2
+    fi
+    printf '{"goal":"%s","what":"%s","count":%d,"seconds":%d,"ok":%s,"note":"%s","again":"%s"}\n' \
+        "$goal" "$what" "$count" $((SECONDS - began)) "$ok" "${log#"$ROOT"/}" "$*" >>"$torture_json"
+}
+
+torture_sim() {
+    local first=$(($2 + 1000)) seeds=$((TORTURE_SEEDS * $1 / TORTURE_MINUTES))
+    torture_part R1 'simulated worlds' "$seeds" "$RELEASE_BINARY" sim \
+        --seeds "$first..$((first + seeds - 1))" --jobs 2
+}
+
+# Scripts of tests/faults and tests/long whose names begin like this.
+torture_folder() {
+    local script found=''
+    for script in tests/faults/"$1"*.sh tests/long/"$1"*.sh; do
+        [ -x "$script" ] || continue
+        found=1
+        MILLRACE=$RELEASE_BINARY SEED=$2 "$script"
+    done
+    [ -n "$found" ] || {
+        echo "there is no tests/faults/$1*.sh"
+        exit 77
+    }
+}
+
+torture_fuzz() {
+    if ! declare -F fuzz_main >/dev/null; then
+        say "torture: R11 is left out: there is no ./mill fuzz"
+        return
+    fi
+    torture_part R11 'fuzzing' 1 ./mill fuzz --seconds $(($1 > 9 ? $1 : 10))
+}
+
+torture_kafka() {
+    local status=0
+    python3 tests/kafka/chaos.py --goals "$3" --seed "$2" --json "$torture_json" \
+        --scale "$(awk -v m="$1" -v all="$TORTURE_MINUTES" 'BEGIN { printf "%.4f", m / all }')" \
+        --binary "$RELEASE_BINARY" --work "$torture_dir/kafka" </dev/null 2>&1 |
+        tee "$torture_dir/kafka.log" || status=$?
+    [ "$status" -eq 0 ] || say "torture: goals on Kafka failed, see the lines above"
+}
