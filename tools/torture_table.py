@@ -6,7 +6,7 @@ import sys
 
 COLUMNS = (("goal", "goal"), ("what", "what"), ("count", "count"), ("records", "records"), ("lost", "lost"),
            ("doubled", "doubled"), ("disordered", "order broken"), ("differing", "rows differing"),
-           ("state", "state differing"), ("seconds", "seconds"))
+           ("state", "state differing"), ("exits", "own exits"), ("seconds", "seconds"))
 
 
 def shown(value):

@@ -150,7 +150,7 @@ class Brokers(Scenario):
         self.run.tick(self.dice.uniform(3, 12))
         self.run.cluster.broker_start(number)
         deadline = time.monotonic() + 120
-        while not self.run.cluster.in_sync():
+        while not self.run.cluster.in_sync(number):
             if time.monotonic() > deadline:
                 raise Failure(f"broker {number} is not in sync 120 s after its start")
             self.run.tick(1)

@@ -85,10 +85,11 @@ class Cluster:
                                       stderr=log, start_new_session=True)
         (folder / "pid").write_text(f"{broker.pid} {start_of(broker.pid)}\n")
 
-    def in_sync(self):
-        """Every partition has all its replicas."""
+    def in_sync(self, number):
+        """This broker answers, and knows that every partition has all its replicas."""
+        address = self.address.split(",")[number - 1]
         try:
-            text = subprocess.run(["kcat", "-b", self.address, "-L", "-m", "5"], text=True, timeout=20,
+            text = subprocess.run(["kcat", "-b", address, "-L", "-m", "5"], text=True, timeout=20,
                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         except subprocess.TimeoutExpired:
             return False
