@@ -32,12 +32,14 @@ REJOIN_S = 40     # after SIGCONT
 DRAIN_S = 90      # without any progress, nothing being broken
 HEAL_S = 60       # back to lag 0 after a broker's restart
 FAILPOINT_S = 90  # until a failpoint is reached
+FEED_S = 30       # the input flows at least so long
+RATE_MAX = 15_000  # records per second
 
 # goal: what counts; how many of them and how many records in CI; the same in the 90 minutes of a
 # release (--scale 1); seconds between two of them
 GOALS = {
     "R2": ("SIGKILLs of workers", 10, 500_000, 100, 10_000_000, 4.0),
-    "R3": ("SIGKILLs at failpoints", 8, 150_000, 160, 1_500_000, 1.5),
+    "R3": ("SIGKILLs at failpoints", 8, 150_000, 160, 1_500_000, 2.0),
     "R4": ("broker kills", 2, 200_000, 10, 1_000_000, 30.0),
     "R5": ("joins and leaves", 20, 150_000, 200, 1_500_000, 1.5),
     "R6": ("zombies", 1, 150_000, 20, 1_500_000, 20.0),
@@ -49,10 +51,10 @@ GOALS = {
 class Scenario:
     """One goal on one cluster. `dice` decides, `count` says how often."""
 
-    def __init__(self, goal, run, dice, count, options):
+    def __init__(self, goal, run, dice, count, gap, options):
         self.goal, self.run, self.dice, self.count, self.options = goal, run, dice, count, options
         self.done, self.notes = 0, []
-        self.gap = GOALS[goal][5]
+        self.gap = gap
 
     def pause(self, factor=1.0):
         self.run.tick(self.dice.uniform(0.3, 1.7) * self.gap * factor)
@@ -218,11 +220,15 @@ class Network(Scenario):
         cluster = self.run.cluster
         if fault == "latency":
             cluster.network("latency 500")
+            if (cluster.answers_after(30) or 0) < 1.0:
+                raise Failure("the proxy delays nothing")
         elif fault == "stall":
             cluster.network("stall 10 200 1000")
         else:
             long_s = 30
             cluster.network(f"{fault} {long_s * 1000}")
+            if cluster.answers_after(2) is not None:
+                raise Failure("the proxy cuts nothing")
         say(f"{self.run.name}: {fault} for {long_s} s")
         self.run.tick(long_s)
         cluster.network("calm")
@@ -301,7 +307,7 @@ class Torture:
             cluster.worker_address = address
         return self.calms[run.records]
 
-    def goal(self, goal, count, records, gap_records):
+    def goal(self, goal, count, records, rate):
         began = time.monotonic()
         seed = self.options.seed
         dice = random.Random(f"{seed} {goal}")
@@ -312,8 +318,9 @@ class Torture:
             cluster = self.cluster_for(goal)
             binary = self.options.faults_binary if goal == "R3" else self.options.binary
             run = Run(cluster, binary, self.work, goal.lower(), records, seed)
-            scenario = SCENARIOS[goal](goal, run, dice, count, self.options)
-            self.play(run, scenario, line, gap_records)
+            gap = max(GOALS[goal][5], records / rate / count)  # over all of the input
+            scenario = SCENARIOS[goal](goal, run, dice, count, gap, self.options)
+            self.play(run, scenario, line, rate)
             line["ok"] = not any(line[name] for name in ("lost", "doubled", "disordered", "differing", "state"))
             if not line["ok"]:
                 line["note"] = "; ".join(scenario.notes + [f"see {run.folder}"])
@@ -336,7 +343,7 @@ class Torture:
         scenario.act()
         run.on_death = None
         fed = run.feeder.poll() is None
-        run.feed_end(records_seconds(run.records, rate) + 120)
+        run.feed_end(run.records / rate + 120)
         healed = run.drain(HEAL_S if line["goal"] == "R4" else DRAIN_S)
         scenario.notes.append(f"lag 0 after {healed:.0f} s" + ("" if fed else ", input ended before"))
         run.stop_all()
@@ -357,10 +364,6 @@ class Torture:
             else:
                 self.cluster.close()
             self.cluster = None
-
-
-def records_seconds(records, rate):
-    return records / rate if rate > 0 else 0
 
 
 def self_test(options):
@@ -419,7 +422,8 @@ def plan(options):
             records = max(100_000, round(release_records * options.scale))
         count = options.count or count
         records = options.records or records
-        yield goal, count, records, options.rate or max(1000, min(15_000, records / (count * gap)))
+        seconds = max(FEED_S, count * gap)
+        yield goal, count, records, options.rate or max(1000, min(RATE_MAX, records / seconds))
 
 
 def parse():

@@ -63,10 +63,18 @@ class Cluster:
         return done.stdout
 
     def network(self, command):
+        say(f"network: {command}")
         self.proxy.stdin.write(command + "\n")
         answer = self.proxy.stdout.readline()
         if not answer.startswith("ok"):
             raise Failure(f"proxy: {command}: {answer!r}")
+
+    def answers_after(self, within):
+        """Seconds until a client behind the proxy has an answer; None: it has none."""
+        began = time.monotonic()
+        asked = subprocess.run(["kcat", "-b", self.worker_address, "-L", "-m", str(within)],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return time.monotonic() - began if asked.returncode == 0 else None
 
     def broker_kill(self, number):
         file = self.folder / f"broker-{number}/pid"
