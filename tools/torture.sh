@@ -79,8 +79,8 @@ torture_run() {
         R2 | R3 | R4 | R5 | R6 | R7 | R17) kafka+=,$goal ;;
         R8) torture_part R8 'disk faults' 1 torture_folder disk "$seed" ;;
         R9) torture_part R9 'snapshots torn and rotten' 1 build/dev/tests/unit_snapshot ;;
-        R10) torture_part R10 'failing allocations' $((minutes * 40)) \
-            env TO=$((minutes * 40)) SEED="$seed" tests/faults/oom.sh ;;
+        R10) torture_part R10 'failing allocations' $((minutes * 8 + 92)) \
+            env TO=$((minutes * 8 + 92)) SEED="$seed" tests/faults/oom.sh ;;
         R11) torture_fuzz "$minutes" ;;
         R14) torture_part R14 'soak' 1 torture_folder soak "$seed" ;;
         esac
