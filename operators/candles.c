@@ -21,6 +21,7 @@
  *          gaps    a null price or quantity, a negative quantity, sums out of range: rejected
  *          cost    32 bytes per key and 88 per open window, at most WINDOWS_MAX of them */
 #include "millrace/operator.h"
+#include "text.h"
 #include <math.h>
 
 enum { WINDOWS_MAX = 4096 };
@@ -49,7 +50,6 @@ enum {
 };
 
 #define US_MILLISECOND INT64_C(1000)
-#define US_LATEST      INT64_C(253402300799999999) /* the last of year 9999, which text can still say */
 #define US_YEAR        (INT64_C(366) * 86400 * 1000000)
 
 struct candles_options {
@@ -162,7 +162,8 @@ static bool window_start(int64_t t, int64_t every, int64_t *start) {
     if (rest < 0) rest += every;
     int64_t end;
     return !__builtin_sub_overflow(t, rest, start) &&
-           !__builtin_add_overflow(*start, every, &end) && end <= US_LATEST;
+           !__builtin_add_overflow(*start, every, &end) && *start >= MR_TIMESTAMP_MIN &&
+           end <= MR_TIMESTAMP_MAX;
 }
 
 static int64_t time_add(int64_t t, int64_t us) {
@@ -329,7 +330,10 @@ static bool window_next(const mr_ctx *ctx, uint32_t slot, const struct candles_s
     *w = mr_next(ctx, slot, COLL_WINDOWS, start);
     if (is_filling(o, s) && (*w == NULL || *start > s->closed_until)) {
         const int64_t end = time_add(s->closed_until, o->every);
-        if (ctx->final_us == MR_TIME_NONE ? end != MR_TIME_END : end <= ctx->final_us) {
+        const int64_t last = ctx->final_us != MR_TIME_NONE && ctx->final_us < MR_TIMESTAMP_MAX
+                                 ? ctx->final_us
+                                 : MR_TIMESTAMP_MAX;
+        if (end <= last) {
             *start = s->closed_until;
             *w = NULL;
             return true;
@@ -487,6 +491,16 @@ static mr_status window_emit(mr_ctx *ctx, uint32_t slot, int64_t start,
     return MR_OK;
 }
 
+/* What was saved may be of another hand: a window ends in the years that there are, and a count of
+ * windows is one, or filling would never end. */
+static bool is_sound(const struct candles_options *o, const struct candles_state *s,
+                     int64_t start) {
+    const bool closed =
+        !s->started || (s->closed_until >= MR_TIMESTAMP_MIN && s->closed_until <= MR_TIMESTAMP_MAX);
+    return closed && s->fills >= 0 && start >= MR_TIMESTAMP_MIN &&
+           start <= MR_TIMESTAMP_MAX - o->every;
+}
+
 /* Closes one window, the next of the key, and sets the timer for the one after it. */
 static mr_status candles_timer(mr_ctx *ctx, uint32_t slot, uint32_t id, int64_t when_us) {
     (void)id;
@@ -495,6 +509,11 @@ static mr_status candles_timer(mr_ctx *ctx, uint32_t slot, uint32_t id, int64_t 
     const struct candles_window *w;
     int64_t start;
     const bool any = window_next(ctx, slot, s, &start, &w);
+    if (any && !is_sound(o, s, start)) {
+        return text_fail(ctx->error, MR_ERR_STATE,
+                         "the saved state of 'candles' holds a time or a count that cannot be",
+                         "; it was written by something else or is damaged");
+    }
     if (any && time_add(time_add(start, o->every), o->grace) <= when_us) {
         const mr_status status = window_emit(ctx, slot, start, w, s->last_close);
         if (status != MR_OK) return status;

@@ -81,7 +81,7 @@ static const mr_history sma_histories[] = {
  * the average. */
 static bool sma_step(struct average_state *s, int64_t period, double x, double oldest, double *y) {
     const double sum = s->value + x;
-    const bool ready = s->seen + 1 >= period;
+    const bool ready = s->seen >= period - 1;
     const double rest = ready ? sum - oldest : sum;
     if (!isfinite(sum) || !isfinite(rest)) { /* the window starts anew with this value */
         *s = (struct average_state){.value = x, .seen = 1};
@@ -98,7 +98,7 @@ static bool ema_step(struct average_state *s, int64_t period, double k, double x
     double value = s->value + x;
     if (s->seen == period) {
         value = period == 1 ? x : fma(x - s->value, k, s->value);
-    } else if (s->seen + 1 == period) {
+    } else if (s->seen == period - 1) {
         value = period == 1 ? x : value / (double)period;
     }
     if (!isfinite(value)) return false;
@@ -116,7 +116,7 @@ static mr_status sma_process(mr_ctx *ctx) {
         bool ready = false;
         if (of->valid[row]) {
             struct average_state *s = mr_state(ctx, ctx->in->slot[row]);
-            const bool full = s->seen + 1 >= o->timeperiod;
+            const bool full = s->seen >= o->timeperiod - 1;
             const double oldest = full ? mr_past(ctx, 0, row, (uint32_t)o->timeperiod - 1) : 0.0;
             ready = sma_step(s, o->timeperiod, indicator_cell(of, row), oldest, &y);
         }

@@ -190,13 +190,14 @@ static bool macd_step(struct macd_state *s, const struct macd_plan *p, double x,
     } else {
         n.slow += x;
         if (n.seen >= p->slow - p->fast) n.fast += x;
-        if (n.seen + 1 == p->slow) {
+        if (n.seen == p->slow - 1) {
             n.fast /= (double)p->fast;
             n.slow /= (double)p->slow;
         }
     }
     const int64_t last = p->slow + p->signal - 1;
-    const int64_t count = n.seen + 2 - p->slow; /* number of this difference once seen stays put */
+    /* Number of this difference; it stays put once `seen` does. */
+    const int64_t count = n.seen < p->slow - 1 ? 0 : n.seen - (p->slow - 2);
     *difference = n.fast - n.slow;
     if (count >= 1) n.signal = macd_signal(p, n.signal, count, *difference);
     if (!isfinite(n.fast) || !isfinite(n.slow) || !isfinite(n.signal)) return false;

@@ -139,7 +139,7 @@ static bool bbands_step(mr_ctx *ctx, uint32_t row, struct bbands_state *s, doubl
     *middle = s->sum / (double)period;
     *variance = variance_of(s, inverse);
     s->sum -= oldest;
-    s->renew_bars--;
+    if (s->renew_bars > 0) s->renew_bars--;
     const double left = s->sum_dd - gone * gone;
     if (*variance < 1e-6 * (left * inverse) || s->renew_bars <= 0 || gone * gone > 1e6 * left) {
         *variance = variance_renew(ctx, row, s, period, inverse);

@@ -276,6 +276,10 @@ static inline bool xgb_flag(json_value value, bool *out) {
 
 enum xgb_field { XGB_LEFT, XGB_RIGHT, XGB_FEATURE, XGB_VALUE, XGB_DEFAULT, XGB_KIND, XGB_FIELDS };
 
+static const char *const xgb_arrays[XGB_FIELDS] = {"left_children", "right_children",
+                                                   "split_indices", "split_conditions",
+                                                   "default_left",  "split_type"};
+
 /* One item of one of a tree's arrays; *kind is not 0 for a split by categories. */
 static inline bool xgb_item(enum xgb_field field, json_value item, int64_t count, xgb_raw *to,
                             int64_t *kind) {
@@ -295,27 +299,19 @@ static inline bool xgb_item(enum xgb_field field, json_value item, int64_t count
     }
 }
 
-/* Fills raw[0 .. count) from the arrays, which stand side by side in the text. */
+/* Fills raw[0 .. count) from the arrays, which stand side by side in the text and are of one length. */
 static inline bool xgb_tree_items(xgb_reader *r, json_value tree, xgb_raw *raw, int64_t count) {
-    static const char *const names[XGB_FIELDS] = {"left_children", "right_children",
-                                                  "split_indices", "split_conditions",
-                                                  "default_left",  "split_type"};
     json_value key;
-    for (int field = 0; field < XGB_FIELDS; field++) {
-        const json_value array = json_get(tree, names[field]);
+    for (enum xgb_field field = 0; field < XGB_FIELDS; field++) {
+        const json_value array = json_get(tree, xgb_arrays[field]);
         int64_t i = 0, kind = 0;
-        if (field == XGB_KIND && array.data == NULL) break; /* older than categories */
         for (json_value item = json_first(array, &key); item.data != NULL;
              item = json_next(array, item, &key), i++) {
-            if (i == count) break;
-            if (!xgb_item((enum xgb_field)field, item, count, &raw[i], &kind)) {
-                return xgb_fail(
-                    r, r->in->rt->format(r->in, "'%s' of a tree cannot be read", names[field]));
+            if (!xgb_item(field, item, count, &raw[i], &kind)) {
+                return xgb_fail(r, r->in->rt->format(r->in, "'%s' of a tree cannot be read",
+                                                     xgb_arrays[field]));
             }
             if (kind != 0) return xgb_fail(r, "it has categorical splits");
-        }
-        if ((int64_t)json_count(array) != count) {
-            return xgb_fail(r, "the arrays of a tree differ in length");
         }
     }
     return true;
@@ -356,6 +352,17 @@ typedef struct xgb_sizes {
     int64_t trees, nodes, largest;
 } xgb_sizes;
 
+/* Before memory is taken for them: a node is never less text than its share of the arrays. Models
+ * older than categories have no split_type. */
+static inline bool xgb_arrays_fit(json_value tree, int64_t nodes) {
+    for (enum xgb_field field = 0; field < XGB_FIELDS; field++) {
+        const json_value array = json_get(tree, xgb_arrays[field]);
+        if (field == XGB_KIND && array.data == NULL) break;
+        if ((int64_t)json_count(array) != nodes) return false;
+    }
+    return true;
+}
+
 static inline bool xgb_sizes_read(xgb_reader *r, json_value trees, xgb_sizes *sizes) {
     json_value key;
     *sizes = (xgb_sizes){0};
@@ -368,6 +375,9 @@ static inline bool xgb_sizes_read(xgb_reader *r, json_value trees, xgb_sizes *si
         }
         const int64_t nodes = (int64_t)json_count(json_get(tree, "left_children"));
         if (nodes < 1) return xgb_fail(r, "a tree has no nodes");
+        if (!xgb_arrays_fit(tree, nodes)) {
+            return xgb_fail(r, "the arrays of a tree differ in length");
+        }
         sizes->trees++;
         sizes->nodes += nodes;
         if (nodes > sizes->largest) sizes->largest = nodes;

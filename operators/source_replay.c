@@ -386,6 +386,9 @@ static const char *trade_fill(const mr_io *io, const mr_json_value *v, mr_batch 
         __builtin_mul_overflow(time_ms, INT64_C(1000), &time_us)) {
         return "the trade frame has no time 'T' in milliseconds";
     }
+    if (time_us < MR_TIMESTAMP_MIN || time_us > MR_TIMESTAMP_MAX) {
+        return "the time 'T' of the trade frame is not in the years 1 to 9999";
+    }
     if (v[FRAME_PAIR].kind != 's' || v[FRAME_PAIR].size == 0 ||
         memchr(v[FRAME_PAIR].data, '\\', v[FRAME_PAIR].size) != NULL) {
         return "the trade frame has no symbol 's'";

@@ -2,8 +2,9 @@
 # The tests, part by part, with the time of each. Sourced by ./mill.
 
 TEST_QUICK='style unit pipelines'
-TEST_FULL='style unit pipelines asan release demo faults kafka long'
+TEST_FULL='style unit pipelines asan fuzz release demo faults kafka long'
 TEST_LONG_S=600
+TEST_FUZZ_S=10
 
 test_help() {
     cat <<TEXT
@@ -14,6 +15,7 @@ usage: ./mill test [--quick] [PART..]
   pipelines   lint and the tests inside of every file in pipelines/
   asan        clang build without warnings, all Criterion programs and pipelines' tests under
               address and undefined behaviour sanitizers
+  fuzz        every target of ./mill fuzz: the stored inputs, then $TEST_FUZZ_S s of new ones
   release     the release build
   demo        the demo on the embedded log
   faults      every tests/faults/*.sh: loss of power, and what else a machine does
@@ -67,6 +69,7 @@ test_dispatch() {
     unit) test_part unit test_unit ;;
     pipelines) test_part pipelines test_pipelines dev ;;
     asan) test_part asan test_asan ;;
+    fuzz) test_part fuzz test_fuzz ;;
     release) test_part release build_release ;;
     demo) test_part demo demo_main ;;
     faults) test_scripts faults ;;
@@ -108,7 +111,7 @@ test_close() {
 
 test_setup() {
     local packages=$PACKAGES_BUILD$PACKAGES_TEST
-    case " $1 " in *' asan '*) packages+=$PACKAGES_CLANG ;; esac
+    case " $1 " in *' asan '* | *' fuzz '*) packages+=$PACKAGES_CLANG ;; esac
     case " $1 " in *' kafka '* | *' long '*) packages+=$PACKAGES_KAFKA ;; esac
     packages_ensure "./mill test" "$packages"
 }
@@ -167,6 +170,10 @@ test_asan() {
     cmake_build asan
     test_programs asan
     test_pipelines asan
+}
+
+test_fuzz() {
+    fuzz_main all --seconds "$TEST_FUZZ_S" ${MR_SEED:+--seed "$MR_SEED"}
 }
 
 # Every script of a folder is a part of its own. It gets the release binary in MILLRACE.

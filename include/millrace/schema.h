@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/** Column types. Timestamps are microseconds since the epoch, UTC. */
+/** Column types. Timestamps are microseconds since the epoch, UTC, from MR_TIMESTAMP_MIN to
+ *  MR_TIMESTAMP_MAX: the years 1 to 9999, which text can say. */
 typedef enum mr_type {
     MR_BOOL = 1,
     MR_I64,
@@ -16,6 +17,9 @@ typedef enum mr_type {
     MR_BYTES,
     MR_TIMESTAMP,
 } mr_type;
+
+#define MR_TIMESTAMP_MIN INT64_C(-62135596800000000)
+#define MR_TIMESTAMP_MAX INT64_C(253402300799999999)
 
 enum {
     MR_COLUMNS_MAX = 512, /**< columns of one schema */

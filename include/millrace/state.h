@@ -7,7 +7,8 @@
 #include <stddef.h>
 
 /** One field of a fixed struct: MR_BOOL is `bool`, MR_I64 and MR_TIMESTAMP `int64_t`, MR_F64
- *  `double`; no pointers. The table ends with a row without name. */
+ *  `double`, which is finite: saved state with another is refused; no pointers. The table ends with a
+ *  row without name. */
 typedef struct mr_field {
     const char *name;
     mr_type type;

@@ -2,6 +2,7 @@
 #ifndef MRI_NUMBER_H
 #define MRI_NUMBER_H
 
+#include "millrace/schema.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,8 +18,8 @@ bool mri_parse_i64(const char *text, size_t size, int64_t *out); /* decimal, ran
 size_t mri_format_f64(double value, char *out);
 size_t mri_format_i64(int64_t value, char *out);
 /* The first and the last microsecond of the years 1 to 9999. */
-#define MRI_TIME_MIN_US (-62135596800000000LL)
-#define MRI_TIME_MAX_US 253402300799999999LL
+#define MRI_TIME_MIN_US MR_TIMESTAMP_MIN
+#define MRI_TIME_MAX_US MR_TIMESTAMP_MAX
 static inline bool mri_time_valid(int64_t us) {
     return us >= MRI_TIME_MIN_US && us <= MRI_TIME_MAX_US;
 }

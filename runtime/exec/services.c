@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "codec/lex.h"
 #include "exec/chain_private.h"
 #include "expr/expr.h"
 
@@ -89,7 +90,7 @@ static uint32_t service_emit(mr_ctx *ctx, uint32_t port, uint32_t slot, int64_t 
     if (port != 0 || batch->rows == batch->capacity) return UINT32_MAX;
     const uint32_t row = batch->rows++;
     for (uint32_t i = 0; i < batch->column_count; i++) {
-        run->own[i].valid[row] = 0;
+        mri_cell_null(run->own[i], row); /* what stood here in another batch is gone */
     }
     key_cells(run, slot, row);
     batch->slot[row] = slot;

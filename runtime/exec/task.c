@@ -114,7 +114,7 @@ mr_status mri_layout_check(mri_task *task, const char *saved, size_t size, mr_er
     memcpy(copy, saved, size);
     copy[size] = '\0';
     mr_status status = MR_OK;
-    for (char *at = copy; status == MR_OK && *at != '\0';) {
+    for (char *at = copy; status == MR_OK && at < copy + size;) {
         char *end = strchr(at, '\n');
         struct layout_line line;
         if (end != NULL) *end = '\0';

@@ -1,6 +1,7 @@
 /* saved.c: the saved form of keyed state. */
 #include "state/saved.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,15 +44,22 @@ static void fields_write(const mr_field *fields, const char *from, mri_text *out
     }
 }
 
-/* False: a bool is neither. */
-static bool fields_read(const mr_field *fields, const char *bytes, char *to) {
+static bool number_is_finite(const char *bytes) {
+    double number = 0;
+    memcpy(&number, bytes, sizeof number);
+    return isfinite(number);
+}
+
+/* What is wrong with the bytes; NULL: nothing, and they are read. */
+static const char *fields_read(const mr_field *fields, const char *bytes, char *to) {
     for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
         const size_t size = f->type == MR_BOOL ? 1 : 8;
-        if (f->type == MR_BOOL && (uint8_t)*bytes > 1) return false;
+        if (f->type == MR_BOOL && (uint8_t)*bytes > 1) return "a bool that is neither";
+        if (f->type == MR_F64 && !number_is_finite(bytes)) return "a number that is not finite";
         memcpy(to + f->offset, bytes, size);
         bytes += size;
     }
-    return true;
+    return NULL;
 }
 
 /* --- a reader that cannot run over ---------------------------------------------------------------
@@ -381,8 +389,8 @@ static mr_status use_restore(char *to, const mri_layout_use *use, const struct s
         if (saved->size != mri_saved_fields_bytes(use->op->fields)) {
             return unreadable(err, "a struct of another size", step);
         }
-        if (fields_read(use->op->fields, bytes, to)) return MR_OK;
-        return unreadable(err, "a bool that is neither", step);
+        const char *why = fields_read(use->op->fields, bytes, to);
+        return why == NULL ? MR_OK : unreadable(err, why, step);
     }
     if (use->op->migrate == NULL) {
         return mr_fail(err, MR_ERR_STATE, NULL,
@@ -446,8 +454,11 @@ static mr_status segment_restore(mri_store *store, uint32_t step, uint32_t histo
         return unreadable(err, "a segment of odd size", store->steps[step].layout->id);
     }
     for (uint32_t i = 0; r->left > 0; i++) {
-        memcpy(&items[(first + i) & (ring->capacity - 1)], read_bytes(r, sizeof(double)),
-               sizeof(double));
+        const char *bytes = read_bytes(r, sizeof(double));
+        if (!number_is_finite(bytes)) {
+            return unreadable(err, "a number that is not finite", store->steps[step].layout->id);
+        }
+        memcpy(&items[(first + i) & (ring->capacity - 1)], bytes, sizeof(double));
     }
     return MR_OK;
 }
@@ -467,8 +478,8 @@ static mr_status item_restore(mri_store *store, uint32_t step, uint32_t coll, ui
                        layout->id, (long long)layout->collections[coll].max,
                        layout->collections[coll].name);
     }
-    if (fields_read(fields, r->at, item)) return MR_OK;
-    return unreadable(err, "a bool that is neither", layout->id);
+    const char *why = fields_read(fields, r->at, item);
+    return why == NULL ? MR_OK : unreadable(err, why, layout->id);
 }
 
 /* Index of the history or collection a record names, or -1: it belongs to nothing any more. */

@@ -18,6 +18,10 @@ void random_start(void) {
     uint64_t seed = (uint64_t)now.tv_sec * 1000000007u + (uint64_t)now.tv_nsec + (uint64_t)getpid();
     if (given != NULL) seed = strtoull(given, NULL, 10);
     (void)fprintf(stderr, "seed %" PRIu64 " (MR_SEED=%" PRIu64 " repeats)\n", seed, seed);
+    random_seed(seed);
+}
+
+void random_seed(uint64_t seed) {
     state = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
     if (state == 0) state = 1;
 }

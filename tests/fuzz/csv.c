@@ -1,0 +1,66 @@
+/* csv.c: a schema, a header line, lines. What is read keeps every promise of cells, and comes back
+ * the same when it is written and read again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "support_fuzz.h"
+#include "support_rows.h"
+
+enum { ROWS = 8 };
+
+/* Row 0 of `from` through a decoder that has our own header. */
+static void check_again(mr_arena *arena, const mr_schema *schema, const mr_batch *from) {
+    mri_text text = {0};
+    mr_batch *again = support_batch(arena, schema);
+    mri_decode_target to = {again, arena};
+    mri_csv_decoder *decoder = NULL;
+    mr_error err = {0};
+    support_check_row(schema, from, 0);
+    FUZZ_CHECK(mri_csv_decoder_open(arena, schema, &decoder, &err) == MR_OK);
+    mri_csv_encode_header(schema, &text);
+    FUZZ_CHECK(text.size > 0 && text.data[text.size - 1] == '\n');
+    FUZZ_CHECK(mri_csv_header(decoder, text.data, text.size - 1, &err) == MR_OK);
+    mri_text_clear(&text);
+    mri_csv_encode(schema, from, 0, &text);
+    fuzz_note(text.data);
+    FUZZ_CHECK(text.size > 0 && text.data[text.size - 1] == '\n');
+    FUZZ_CHECK(mri_csv_decode(decoder, text.data, text.size - 1, &to, 0, &err) == MR_OK);
+    support_same_rows(schema, from, 0, again, 0);
+    fuzz_note(NULL);
+    mri_text_free(&text);
+}
+
+static void read_lines(mr_arena *arena, const mr_schema *schema, mri_csv_decoder *decoder,
+                       fuzz_input *in) {
+    mr_batch *batch = support_batch(arena, schema);
+    mri_decode_target to = {batch, arena};
+    for (int i = 0; i < ROWS && in->left > 0; i++) {
+        mr_error err = {0};
+        const mr_string part = fuzz_part(in);
+        char *text = fuzz_copy(part.data, part.size);
+        const mr_status status = mri_csv_decode(decoder, text, part.size, &to, 0, &err);
+        FUZZ_STATUS(status, &err);
+        FUZZ_CHECK(status == MR_OK || status == MR_ERR_RECORD);
+        /* A cell with a line end cannot come out of a file of lines. */
+        if (status == MR_OK && memchr(text, '\n', part.size) == NULL) {
+            check_again(arena, schema, batch);
+        }
+        free(text);
+    }
+}
+
+void fuzz_one(const uint8_t *data, size_t size) {
+    fuzz_input in = {data, size};
+    mr_arena *arena = mri_arena_open(1 << 14);
+    const mr_schema *schema = fuzz_schema(arena, fuzz_part(&in));
+    mri_csv_decoder *decoder = NULL;
+    mr_error err = {0};
+    FUZZ_CHECK(mri_csv_decoder_open(arena, schema, &decoder, &err) == MR_OK);
+    const mr_string part = fuzz_part(&in);
+    char *header = fuzz_copy(part.data, part.size);
+    const mr_status status = mri_csv_header(decoder, header, part.size, &err);
+    FUZZ_STATUS(status, &err);
+    if (status == MR_OK) read_lines(arena, schema, decoder, &in);
+    free(header);
+    mri_arena_close(arena);
+}
