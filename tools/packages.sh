@@ -26,6 +26,10 @@ maven                   cmd mvn
 kcat                    cmd kcat
 '
 
+PACKAGES_BENCH='
+python3                 cmd python3
+'
+
 PACKAGES_TEST='
 git                     cmd git
 clang-format-14         cmd clang-format-14

@@ -1,6 +1,7 @@
 /* keymap.c: open addressing with linear probing over slot numbers. */
 #include "state/keymap.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,12 +38,12 @@ mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err) {
 }
 
 static void table_insert(const mri_keymap *map, uint32_t slot) {
-    const uint32_t mask = map->table_size - 1;
-    uint32_t at = entry_at(map, slot)->hash & mask;
-    while (map->table[at] != 0) {
+    const uint32_t hash = entry_at(map, slot)->hash, mask = map->table_size - 1;
+    uint32_t at = hash & mask;
+    while (map->table[at].slot_1 != 0) {
         at = (at + 1) & mask;
     }
-    map->table[at] = slot + 1;
+    map->table[at] = (mri_key_place){.hash = hash, .slot_1 = slot + 1};
 }
 
 static void table_rebuild(mri_keymap *map, uint32_t size) {
@@ -72,13 +73,22 @@ static const char *key_copy(mri_keymap *map, const char *data, size_t size) {
     return copy;
 }
 
+static bool key_is(const mri_keymap *map, uint32_t slot, const char *data, size_t size) {
+    const mri_key_entry *entry = entry_at(map, slot);
+    return entry->size == size && (size == 0 || memcmp(entry->data, data, size) == 0);
+}
+
 mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32_t *slot,
                           mr_error *err) {
+    if (map->last < map->count && key_is(map, map->last, data, size)) {
+        *slot = map->last;
+        return MR_OK;
+    }
     const uint32_t hash = key_hash(data, size), mask = map->table_size - 1;
-    for (uint32_t at = hash & mask; map->table[at] != 0; at = (at + 1) & mask) {
-        const mri_key_entry *entry = entry_at(map, map->table[at] - 1);
-        if (entry->hash == hash && entry->size == size && memcmp(entry->data, data, size) == 0) {
-            *slot = map->table[at] - 1;
+    for (uint32_t at = hash & mask; map->table[at].slot_1 != 0; at = (at + 1) & mask) {
+        const uint32_t found = map->table[at].slot_1 - 1;
+        if (map->table[at].hash == hash && key_is(map, found, data, size)) {
+            *slot = map->last = found;
             return MR_OK;
         }
     }
@@ -92,7 +102,7 @@ mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32
                        "use more partitions",
                        map->max);
     }
-    *slot = map->count++;
+    *slot = map->last = map->count++;
     *entry_at(map, *slot) =
         (mri_key_entry){.data = key_copy(map, data, size), .size = (uint32_t)size, .hash = hash};
     if (map->count * 2 > map->table_size) {

@@ -5,10 +5,18 @@
 #include "millrace/batch.h"
 #include "state/region.h"
 
+/* A place of the table. The hash stands here too, so that a probe meets the entries and the bytes of
+ * other keys, each a cache line of its own, almost never. */
+typedef struct mri_key_place {
+    uint32_t hash;
+    uint32_t slot_1; /* slot + 1; 0: free */
+} mri_key_place;
+
 /* Slots count from 0 in order of first sight. Key bytes are copied and never move. */
 typedef struct mri_keymap {
-    uint32_t *table; /* slot + 1; 0: free; a power of two */
+    mri_key_place *table; /* a power of two */
     uint32_t table_size;
+    uint32_t last;      /* the slot found or added last: the next key is often the same */
     mri_region entries; /* struct mri_key_entry per slot */
     uint32_t count, max;
     char *block; /* where the next key's bytes go */
