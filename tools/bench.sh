@@ -38,7 +38,7 @@ bench_main() {
 }
 
 bench_restore() {
-    local address='' option pids='' status=0
+    local address='' option pids='' broker=yes status=0
     local -a options=()
     while [ $# -gt 0 ]; do
         option=$1
@@ -47,6 +47,7 @@ bench_restore() {
         --keys | --partitions | --workers | --logs | --repeat | --kafka | --json | --compare)
             [ $# -gt 1 ] || usage "bench: $option needs a value"
             if [ "$option" = --kafka ]; then address=$2; else options+=("$option" "$2"); fi
+            [ "$option $2" != "--logs local" ] || broker=''
             shift
             ;;
         *) usage "bench: unknown option '$option'; see ./mill bench --help" ;;
@@ -55,7 +56,7 @@ bench_restore() {
     done
     packages_ensure "./mill bench" "$PACKAGES_BUILD$PACKAGES_BENCH"
     cmake_build release millrace bench_restore
-    if [ -z "$address" ]; then
+    if [ -n "$broker" ] && [ -z "$address" ]; then
         # shellcheck disable=SC2034 # read by kafka_up()
         KAFKA_RUN=$BENCH_WORK/kafka
         trap 'kafka_down' EXIT
