@@ -43,12 +43,31 @@ struct mri_io_owner {
 /* --- files -------------------------------------------------------------------------------------
  */
 
+const char *mri_io_advice(int number) {
+    switch (number) {
+    case ENOENT:
+        return "; check the path, relative ones start at the pipeline file";
+    case EACCES:
+    case EPERM:
+        return "; check who may use it";
+    case EROFS:
+        return "; make the file system writable, or name another path";
+    case ENOSPC:
+    case EDQUOT:
+        return "; make room and start again";
+    case EIO:
+        return "; check the disk, then start again";
+    case EMFILE:
+    case ENFILE:
+        return "; raise ulimit -n";
+    default:
+        return "; see what is wrong there, then start again";
+    }
+}
+
 mr_status mri_io_fail(const char *what, const char *path, int number, mr_error *err) {
-    const char *hint = "";
-    if (number == ENOENT) hint = "; check the path, relative ones start at the pipeline file";
-    if (number == EACCES || number == EPERM) hint = "; check who may use it";
-    if (number == ENOSPC || number == EDQUOT) hint = "; make room and start again";
-    return mr_fail(err, MR_ERR_IO, NULL, "cannot %s %s: %s%s", what, path, strerror(number), hint);
+    return mr_fail(err, MR_ERR_IO, NULL, "cannot %s %s: %s%s", what, path, strerror(number),
+                   mri_io_advice(number));
 }
 
 static void io_file_close(mr_file *file) {

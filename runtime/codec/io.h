@@ -28,7 +28,9 @@ mr_status mri_write_append(mr_file *file, const void *data, size_t size, mr_erro
 mr_status mri_write_sync(mr_file *file, mr_error *err);
 mr_status mri_write_truncate(mr_file *file, int64_t bytes, mr_error *err);
 
-/* MR_ERR_IO: "cannot <what> <path>: <text of errno>" and, where one is known, what to do. */
+/* "; what to do about this errno" */
+const char *mri_io_advice(int number);
+/* MR_ERR_IO: "cannot <what> <path>: <text of errno>" and what to do. */
 mr_status mri_io_fail(const char *what, const char *path, int number, mr_error *err);
 
 #endif

@@ -35,8 +35,8 @@ struct mri_reader {
 };
 
 static mr_status fail_read(const mr_file *file, int64_t offset, int number, mr_error *err) {
-    return mr_fail(err, MR_ERR_IO, NULL, "cannot read %s at byte %" PRId64 ": %s", file->path,
-                   offset, strerror(number));
+    return mr_fail(err, MR_ERR_IO, NULL, "cannot read %s at byte %" PRId64 ": %s%s", file->path,
+                   offset, strerror(number), mri_io_advice(number));
 }
 
 /* --- bytes -------------------------------------------------------------------------------------

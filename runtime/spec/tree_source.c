@@ -170,8 +170,9 @@ mri_node *mri_tree_load(mr_arena *arena, const char *path, const mri_load_option
     (void)close(file);
     mri_node *root = NULL;
     if (got < 0) {
-        mri_diag_add(diags, 1, MRI_SEV_ERROR, (mr_pos){.file = path}, 1, NULL,
-                     "the file cannot be read: %s", strerror(fault));
+        mri_diag_add(diags, 1, MRI_SEV_ERROR, (mr_pos){.file = path}, 1,
+                     "check the disk, then try again", "the file cannot be read: %s",
+                     strerror(fault));
     } else {
         const char *copy = mri_strndup(arena, text.data, text.size);
         root = mri_tree_parse(arena, path, copy, text.size, options, diags);

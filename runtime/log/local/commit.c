@@ -224,6 +224,7 @@ mr_status local_write(struct local_log *log, local_write_fn *fn, void *arg, cons
             return status;
         }
         if (code != MDB_MAP_FULL) {
+            if (atomic_load(&log->failure) == 0) atomic_store(&log->failure, code);
             atomic_store(&log->failed, true);
             return local_fail(log, code, doing, err);
         }

@@ -65,6 +65,32 @@ static ssize_t directory_read(const char *directory, const char *name, char *out
     return size;
 }
 
+/* All of it, or false with errno. A disk that fills up takes a part first. */
+static bool write_whole(int fd, const char *text, size_t size) {
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pwrite(fd, text + done, size - done, (off_t)done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = ENOSPC;
+        if (n <= 0) return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
+/* LMDB calls a write that took only a part of its bytes an input/output error. Whether the disk, or
+ * a quota on it, is full is found out by writing: some file systems do not tell what is free. */
+int local_directory_full(const char *directory) {
+    static const char zeros[64 << 10];
+    char path[PATH_MAX];
+    if (directory_path(directory, "room.tmp", path, NULL) != MR_OK) return 0;
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int why = fd < 0 ? errno : 0;
+    if (fd >= 0 && (!write_whole(fd, zeros, sizeof zeros) || fsync(fd) != 0)) why = errno;
+    if (fd >= 0) (void)close(fd);
+    (void)unlink(path);
+    return why == ENOSPC || why == EDQUOT ? why : 0;
+}
+
 int local_data_open(const char *directory) {
     char path[PATH_MAX];
     if (directory_path(directory, "data.mdb", path, NULL) != MR_OK) return -1;
@@ -192,7 +218,7 @@ static mr_status directory_take_over(const char *directory, mr_error *err) {
     const mr_status status = directory_path(directory, "FORMAT", path, err);
     if (status != MR_OK) return status;
     const int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool done = fd >= 0 && pwrite(fd, now, (size_t)wanted, 0) == wanted && fsync(fd) == 0;
+    bool done = fd >= 0 && write_whole(fd, now, (size_t)wanted) && fsync(fd) == 0;
     if (fd >= 0 && close(fd) != 0) done = false;
     return done ? MR_OK : directory_io(directory, "the file 'FORMAT' cannot be written", err);
 }
@@ -224,7 +250,7 @@ static mr_status directory_lock(const char *directory, int *out, mr_error *err) 
     }
     char pid[32];
     const int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)size, 0) != size) {
+    if (ftruncate(fd, 0) != 0 || !write_whole(fd, pid, (size_t)size)) {
         const int code = errno;
         (void)close(fd);
         errno = code;
@@ -314,8 +340,9 @@ mr_status local_directory_finish(const char *directory, mr_error *err) {
     if (status == MR_OK) status = directory_path(directory, "FORMAT", to, err);
     if (status != MR_OK) return status;
     const int fd = open(from, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool done =
-        fd >= 0 && dprintf(fd, FORMAT_WORDS "%d\n", (int)LOCAL_FORMAT) > 0 && fsync(fd) == 0;
+    char text[64];
+    const int size = snprintf(text, sizeof text, FORMAT_WORDS "%d\n", (int)LOCAL_FORMAT);
+    bool done = fd >= 0 && write_whole(fd, text, (size_t)size) && fsync(fd) == 0;
     if (fd >= 0 && close(fd) != 0) done = false;
     if (done) done = rename(from, to) == 0;
     if (!done) return directory_io(directory, "the file 'FORMAT' cannot be written", err);

@@ -66,6 +66,7 @@ struct local_log {
     struct local_commit *queue_head, **queue_tail;
     bool sound;          /* opened, and every page was right */
     _Atomic bool failed; /* a write failed: what is on disk must be looked at again */
+    atomic_int failure;  /* of LMDB, the first one that a write met; 0: none */
     _Atomic bool broken; /* the map was lost while it grew: nothing can be read or written */
 
     pthread_mutex_t gate_mutex; /* lets the map grow while no reader looks into it */
@@ -136,6 +137,8 @@ mr_status local_directory_finish(const char *directory, mr_error *err);
 int local_data_open(const char *directory); /* DIR/data.mdb for reading; -1, errno */
 bool local_data_stat(const char *directory, struct stat *out);
 /* Notes size and time of a file that was closed well; whoever changes it changes one of both. */
+/* ENOSPC or EDQUOT: nothing more can be written there. 0: something can, or it fails otherwise. */
+int local_directory_full(const char *directory);
 void local_directory_mark(const char *directory);
 /* Whether the file is as it was marked; takes the mark away. */
 bool local_directory_marked(const char *directory);

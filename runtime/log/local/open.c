@@ -39,7 +39,23 @@ int local_readable(struct local_log *log) {
     return atomic_load(&log->broken) ? MDB_MAP_FULL : 0;
 }
 
+static mr_status fail_io(const struct local_log *log, int code, const char *doing, mr_error *err) {
+    const int full = code == EIO ? local_directory_full(log->directory) : 0;
+    const int why = full != 0 ? full : code;
+    const char *advice = "check the disk and its free space, then run again";
+    if (why == ENOSPC || why == EDQUOT) {
+        advice = "make room, or lower the 'retention' of its topics, then run again";
+    }
+    if (why == EROFS || why == EACCES || why == EPERM) {
+        advice = "check who may write there, or name another directory with --log local:DIR";
+    }
+    return mr_fail(err, MR_ERR_IO, NULL, "%s: %s: %s; what was committed before is safe; %s",
+                   log->directory, doing, mdb_strerror(why), advice);
+}
+
 mr_status local_fail(const struct local_log *log, int code, const char *doing, mr_error *err) {
+    /* LMDB says so to all who come after a write that failed; what failed is what they need. */
+    if (code == MDB_PANIC && atomic_load(&log->failure) != 0) code = atomic_load(&log->failure);
     switch (code) {
     case MDB_MAP_FULL:
         return mr_fail(
@@ -71,10 +87,7 @@ mr_status local_fail(const struct local_log *log, int code, const char *doing, m
                        "it, or begin anew with --fresh",
                        log->directory);
     default:
-        return mr_fail(err, MR_ERR_IO, NULL,
-                       "%s: %s: %s; what was committed before is safe; check the disk and its free "
-                       "space, then run again",
-                       log->directory, doing, mdb_strerror(code));
+        return fail_io(log, code, doing, err);
     }
 }
 
