@@ -148,7 +148,8 @@ static void workers_init(mri_run *run, const struct request *r) {
                 .input_grows = mri_run_input_grows,
                 .input_arg = w,
             };
-            w->stats.watermark_us = MR_TIME_NONE;
+            w->stats.watermark_us = w->stats.snapshot_wall_us = MR_TIME_NONE;
+            w->stats.committed_now_us = w->stats.behind_since_us = MR_TIME_NONE;
             atomic_init(&w->turned_us, run->started_us);
             (void)pthread_mutex_init(&w->lock, NULL);
         }
@@ -160,34 +161,6 @@ static void workers_clear(mri_run *run) {
         (void)pthread_mutex_destroy(&run->workers[i].lock);
     }
     free(run->workers);
-}
-
-static void http_read(void *self, uint32_t index, mri_http_worker *out) {
-    mri_run *run = self;
-    mri_run_worker *w = &run->workers[index];
-    *out = (mri_http_worker){.stage = w->config.stage->name,
-                             .turned_us = atomic_load(&w->turned_us),
-                             .over = atomic_load(&w->over)};
-    mri_run_stats(w, &out->stats);
-}
-
-static bool http_stopping(void *self) {
-    mri_run *run = self;
-    return atomic_load(&run->stop) || mri_signals_count() > 0;
-}
-
-static mr_status http_open(mri_run *run, const char *address, mri_http **out, mr_error *err) {
-    if (address == NULL) return MR_OK;
-    const mri_http_view view = {
-        .self = run,
-        .pipeline = run->plan->name,
-        .version = run->cli->version,
-        .env = &run->env,
-        .workers = run->worker_count,
-        .read = http_read,
-        .stopping = http_stopping,
-    };
-    return mri_http_open(address, &view, out, err);
 }
 
 static mr_status stages_prepare(mri_run *run, mr_error *err) {
@@ -210,8 +183,8 @@ static int64_t shutdown_timeout(const struct request *r) {
     return timeout_us > 0 ? timeout_us : SHUTDOWN_US;
 }
 
-static void start_show(mri_run *run, const struct request *r, const mri_http *http) {
-    const char *url = http != NULL ? mri_http_url(http) : NULL;
+static void start_show(mri_run *run, const struct request *r) {
+    const char *url = mri_run_health_url(run->health);
     if (run->cli->terminal_err) {
         (void)fprintf(run->cli->err, "%s: %u stage%s, %u worker%s, %s%s%s; Ctrl-C stops\n",
                       run->plan->name, (unsigned)r->stage_count, r->stage_count == 1 ? "" : "s",
@@ -263,9 +236,8 @@ static mr_status snapshots_open(mri_run *run, const struct request *r, mri_disk 
 }
 
 static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
-    mri_http *http = NULL;
     mri_disk *snapshots = NULL;
-    mr_status status = http_open(run, r->http, &http, err);
+    mr_status status = mri_run_health_open(run, r->instance, r->http, err);
     if (status == MR_OK) {
         const mri_cli_log_request log = {.given = r->log, .fresh = r->fresh, .env = &run->env};
         status = mri_cli_log_open(run->cli, r->plan, &log, &run->log, err);
@@ -274,11 +246,12 @@ static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
     if (status == MR_OK) status = stages_prepare(run, err);
     if (status == MR_OK) {
         bool signalled = false;
-        start_show(run, r, http);
+        start_show(run, r);
+        mri_run_health_watch(run->health);
         status = mri_run_workers(run, shutdown_timeout(r), &signalled, err);
         end_show(run, signalled, status);
     }
-    mri_http_close(http);
+    mri_run_health_close(run->health);
     if (run->log != NULL) run->log->ops->close(run->log);
     mri_disk_close(snapshots);
     return status;
@@ -293,6 +266,9 @@ static mr_status run_plan(mri_cli *cli, const mri_cli_args *args, struct request
     mri_run run = {.cli = cli, .plan = r->plan};
     mri_run_show_open(&run);
     run.started_us = run.env.now_us(run.env.self);
+    run.timeout_us = shutdown_timeout(r);
+    atomic_init(&run.ticked_us, MR_TIME_NONE);
+    atomic_init(&run.stop_us, MR_TIME_NONE);
     workers_init(&run, r);
     status = run_all(&run, r, &err);
     workers_clear(&run);
@@ -323,7 +299,8 @@ static const mri_cli_option options[] = {
     {"fresh", NULL, "forget topics and state of former runs (local log only)"},
     {"instance", "NAME", "a stable name of this process, such as its pod's (default: random)"},
     {"workers", "N", "threads per stage, at most one per partition (default: as the stage says)"},
-    {"http", "ADDR", "serve /live, /ready and /metrics on [HOST:]PORT (default host: loopback)"},
+    {"http", "ADDR",
+     "serve /live, /ready, /metrics, /status on [HOST:]PORT (default host: loopback)"},
     {"snapshots", "DIR",
      "keep copies of state in a folder, so that restores are short (kafka only)"},
     {"snapshot-every", "TIME", "how often such a copy is made (default: 5m)"},

@@ -46,9 +46,18 @@ static void worker_back_off(mri_run_worker *w, uint32_t failures) {
     }
 }
 
+/* For people who look later. */
+static void worker_remember(mri_run_worker *w) {
+    (void)pthread_mutex_lock(&w->lock);
+    (void)snprintf(w->last_error, sizeof w->last_error, "%s", w->error.text);
+    w->last_error_wall_us = w->run->env.wall_us(w->run->env.self);
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
 /* What a status means for the thread; the only place in this program that decides it. True: go on
  * and try again. */
 static bool worker_goes_on(mri_run_worker *w, mr_status status, struct patience *patience) {
+    if (status != MR_OK) worker_remember(w);
     switch (mri_status_action(status)) {
     case MR_CONTINUE:
         patience->failures = 0;
@@ -116,9 +125,14 @@ static mr_status worker_turns(mri_run_worker *w) {
 
 /* Commits what is waiting. What an abort rolls back is done again by the next run. */
 static mr_status worker_drain(mri_run_worker *w) {
+    const int64_t stop_us = atomic_load(&w->run->stop_us);
+    if (stop_us != MR_TIME_NONE) {
+        mri_worker_grace(w->worker, w->run->timeout_us - (run_now(w->run) - stop_us));
+    }
     const mr_status status = mri_worker_drain(w->worker, &w->error);
     const mr_action action = mri_status_action(status);
     if (action == MR_CONTINUE) return MR_OK;
+    worker_remember(w);
     if (action != MR_REPLAY && action != MR_RETRY) return status;
     mri_log_line(&w->run->env, MRI_WARN,
                  "msg=\"the last commit did not succeed; the next run does these rows again\" "
@@ -154,7 +168,16 @@ void mri_run_stats(mri_run_worker *worker, mri_worker_stats *out) {
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
+uint32_t mri_run_tasks(mri_run_worker *worker, mri_task_stats *out, uint32_t max) {
+    (void)pthread_mutex_lock(&worker->lock);
+    const uint32_t count =
+        worker->worker != NULL ? mri_worker_tasks_read(worker->worker, out, max) : 0;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return count;
+}
+
 static void run_stop(mri_run *run) {
+    atomic_store(&run->stop_us, run_now(run));
     atomic_store(&run->stop, true);
     for (uint32_t i = 0; i < run->worker_count; i++) {
         mri_run_worker *w = &run->workers[i];
@@ -190,9 +213,11 @@ static uint32_t run_over(mri_run *run, mri_run_worker **failed) {
     return over;
 }
 
-/* The workers did not come to their end in time. Nothing that is committed is in danger. */
-static void run_give_up(mri_run *run, int64_t timeout_us, mr_status status) {
+/* The workers did not come to their end in time. Nothing that is committed is in danger. Where only
+ * the log is still being asked for its ends, all that had to be done is done. */
+static void run_give_up(mri_run *run, int64_t timeout_us, mr_status status, bool over) {
     mri_run_show_clear(run);
+    if (over) _exit((int)status);
     (void)fprintf(run->cli->err,
                   "error: not stopped within shutdown_timeout (%" PRId64
                   " ms); what was not committed is done again by the next run\n",
@@ -202,18 +227,23 @@ static void run_give_up(mri_run *run, int64_t timeout_us, mr_status status) {
 
 static void run_watch(mri_run *run, int64_t timeout_us, mri_run_worker **failed) {
     int64_t stop_us = MR_TIME_NONE;
-    while (run_over(run, failed) < run->worker_count) {
-        const bool stop = mri_signals_count() > 0 || *failed != NULL || run_stopping(run);
+    bool over = false;
+    do {
+        over = run_over(run, failed) == run->worker_count;
+        const bool stop = over || mri_signals_count() > 0 || *failed != NULL || run_stopping(run);
         if (stop && stop_us == MR_TIME_NONE) {
-            run_stop(run);
+            if (!over) run_stop(run);
             stop_us = run_now(run);
         }
+        if (stop && mri_run_health_quiet(run->health) && over) return;
         if (stop && run_now(run) - stop_us > timeout_us) {
-            run_give_up(run, timeout_us, *failed != NULL ? (*failed)->error.status : MR_OK);
+            run_give_up(run, timeout_us, *failed != NULL ? (*failed)->error.status : MR_OK, over);
         }
+        atomic_store(&run->ticked_us, run_now(run));
+        mri_run_health_tick(run->health);
         mri_run_show_progress(run);
         mri_signals_wait(TICK_MS);
-    }
+    } while (true);
 }
 
 mr_status mri_run_workers(mri_run *run, int64_t timeout_us, bool *signalled, mr_error *err) {

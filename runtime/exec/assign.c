@@ -143,6 +143,8 @@ mr_status mri_assigned(void *self, const uint32_t *partitions, uint32_t count,
                        const int64_t *offsets, const bool *unchanged, mr_error *err) {
     struct mri_worker *worker = self;
     worker->assigned = true;
+    worker->stats.rebalances++;
+    worker->stats.behind_since_us = MR_TIME_NONE; /* who had work in hand may be gone */
     worker->opening =
         mri_realloc(worker->opening, worker->opening_count + count + 1u, sizeof *worker->opening);
     for (uint32_t i = 0; i < count; i++) {

@@ -141,6 +141,7 @@ static mr_status feed_turn(mri_task *task, bool *progress, mr_error *err) {
         return MR_OK;
     }
     *progress = true;
+    if (batch.rows > 0) mri_stats_batch(worker, batch.time_us[0]);
     return mri_task_run(task, &batch, batch.rows, final_us, err);
 }
 

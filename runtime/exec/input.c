@@ -286,6 +286,7 @@ static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
     if (count > 0) {
         *progress = true;
         task->record_now_us = worker->env->now_us(worker->env->self);
+        mri_stats_batch(worker, worker->records[0].timestamp_ms * 1000);
         status = records_run(task, count, err);
     }
     if (status != MR_OK || worker->input->marks) return status;

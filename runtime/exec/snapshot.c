@@ -30,8 +30,9 @@ static int64_t now(const struct mri_worker *worker) {
 }
 
 void mri_snapshot_task_open(mri_task *task) {
-    task->snapshot =
-        (mri_task_snapshot){.kept_commits = task->time.commits, .tried_now_us = now(task->worker)};
+    task->snapshot = (mri_task_snapshot){.kept_commits = task->time.commits,
+                                         .kept_wall_us = MR_TIME_NONE,
+                                         .tried_now_us = now(task->worker)};
 }
 
 void mri_snapshot_drop(mri_task *task) {
@@ -144,6 +145,7 @@ static mr_status publish(mri_task *task, mr_error *err) {
     if (status != MR_OK) return status;
     task->worker->stats.snapshots++;
     snapshot->kept_commits = covered;
+    snapshot->kept_wall_us = snapshot->head.wall_us;
     mri_snapshot_drop(task);
     return MR_OK;
 }

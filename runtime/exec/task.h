@@ -8,9 +8,12 @@
  *   output.c   rows of an edge to records      sink.c     rows of an edge to sinks
  *   time.c     watermarks and marks            schemas.c  <pipeline>.schemas
  *   snapshot.c when local snapshots are made
+ *   stats.c    what others see of a worker
  */
 #ifndef MRI_TASK_H
 #define MRI_TASK_H
+
+#include <stdatomic.h>
 
 #include "base/text.h"
 #include "exec/chain.h"
@@ -173,6 +176,7 @@ typedef struct mri_task_snapshot {
     uint32_t slot;         /* the next to be written */
     uint64_t commits;      /* of the task when this state was reached */
     uint64_t kept_commits; /* what the last one that was published covers at least */
+    int64_t kept_wall_us;  /* when that was begun; MR_TIME_NONE: none was published */
     int64_t tried_now_us;  /* when the last one was begun */
 } mri_task_snapshot;
 
@@ -272,6 +276,11 @@ struct mri_worker {
     int64_t commit_mean_us;
     mri_offset *offsets;
     mri_worker_stats stats, shared_stats;
+    mri_task_stats *shared_tasks; /* under the same lock */
+    uint32_t shared_task_count, shared_task_capacity;
+    int64_t *latency_from; /* wall clock of batches whose rows wait for their commit */
+    uint32_t latency_count;
+    _Atomic bool waits;         /* in a call of the log */
     mri_worker_stats committed; /* counters of rows */
     mri_worker_stats gone;      /* counters of tasks that have left */
     void *stats_lock;
@@ -286,6 +295,17 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err);
 mr_status mri_worker_rollback(struct mri_worker *worker, mr_error *err);
 /* The caller of the worker will try again. */
 bool mri_worth_trying(mr_status status);
+
+/* What a transaction has counted so far; gauges and commits stand outside of transactions. */
+void mri_counters_copy(mri_worker_stats *to, const mri_worker_stats *from);
+
+/* stats.c: what others see of a worker. */
+void mri_stats_open(struct mri_worker *worker);
+void mri_stats_close(struct mri_worker *worker);
+void mri_stats_publish(struct mri_worker *worker);
+void mri_stats_committed(struct mri_worker *worker);
+/* A batch begins whose first record is of this time. */
+void mri_stats_batch(struct mri_worker *worker, int64_t time_us);
 
 /* For mri_member_events; `self` is the worker. */
 mr_status mri_assigned(void *self, const uint32_t *partitions, uint32_t count,

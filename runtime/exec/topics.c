@@ -15,6 +15,11 @@ char *mri_name_lease(mr_arena *arena, const mri_plan *plan, const mri_stage *sta
     return mri_format(arena, "%s.%s.lease", plan->name, stage->name);
 }
 
+const char *mri_stage_input_topic(mr_arena *arena, const mri_plan *plan, const mri_stage *stage) {
+    return stage->input >= 0 ? plan->topics[stage->input].log_name
+                             : mri_name_lease(arena, plan, stage);
+}
+
 char *mri_name_schemas(mr_arena *arena, const mri_plan *plan) {
     return mri_format(arena, "%s.schemas", plan->name);
 }

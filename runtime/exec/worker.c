@@ -88,6 +88,7 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
     worker->waiting_since_us = MR_TIME_NONE;
     worker->commit_now_us = worker->env->now_us(worker->env->self);
     worker->stats_lock = lock;
+    mri_stats_open(worker);
     if (worker->config.undo_bytes_max == 0) worker->config.undo_bytes_max = UNDO_BYTES_MAX;
     const mr_status status = worker_open(worker, err);
     if (status != MR_OK) {
@@ -109,6 +110,7 @@ void mri_worker_close(mri_worker *worker) {
     mri_text_free(&worker->key);
     mri_text_free(&worker->value);
     mri_arena_close(worker->strings);
+    mri_stats_close(worker);
     (void)pthread_mutex_destroy(worker->stats_lock);
     mri_arena_close(worker->arena);
 }
@@ -131,8 +133,7 @@ static mr_status seal(struct mri_worker *worker, uint32_t *offsets, mr_error *er
     return MR_OK;
 }
 
-/* What a transaction has counted so far; gauges and commits stand outside of transactions. */
-static void counters_copy(mri_worker_stats *to, const mri_worker_stats *from) {
+void mri_counters_copy(mri_worker_stats *to, const mri_worker_stats *from) {
     to->rows_in = from->rows_in;
     to->rows_out = from->rows_out;
     to->rows_sink = from->rows_sink;
@@ -147,11 +148,12 @@ mr_status mri_worker_rollback(struct mri_worker *worker, mr_error *err) {
     worker->torn = true;
     worker->stats.aborts++;
     worker->waiting_since_us = MR_TIME_NONE;
+    worker->latency_count = 0;
     mr_status status = worker->log->ops->abort(worker->member, err);
     for (uint32_t i = 0; status == MR_OK && i < worker->task_count; i++) {
         status = mri_task_rollback(worker->tasks[i], err);
     }
-    counters_copy(&worker->stats, &worker->committed);
+    mri_counters_copy(&worker->stats, &worker->committed);
     if (status == MR_OK) worker->torn = false;
     return status;
 }
@@ -177,7 +179,10 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     uint32_t offsets = 0;
     const int64_t began_us = env->now_us(env->self);
     mr_status status = seal(worker, &offsets, err);
-    if (status == MR_OK && offsets == 0) return MR_OK;
+    if (status == MR_OK && offsets == 0) {
+        worker->stats.behind_since_us = MR_TIME_NONE;
+        return MR_OK;
+    }
     if (MRI_MUTANT("snapshot-uncommitted")) mri_snapshots_committed(worker);
     if (status == MR_OK) {
         status = worker->log->ops->commit(worker->member, worker->offsets, offsets, err);
@@ -187,11 +192,13 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     for (uint32_t i = 0; i < worker->task_count; i++) {
         if (worker->tasks[i]->dirty) mri_task_committed(worker->tasks[i]);
     }
-    counters_copy(&worker->committed, &worker->stats);
+    mri_counters_copy(&worker->committed, &worker->stats);
     const int64_t now_us = env->now_us(env->self), took_us = now_us - began_us;
     worker->stats.commits++;
     worker->stats.commit_us_sum += took_us;
     worker->stats.commit_us_last = took_us;
+    worker->stats.committed_now_us = now_us;
+    mri_stats_committed(worker);
     worker->commit_mean_us += (took_us - worker->commit_mean_us) / 8;
     worker->commit_now_us = now_us;
     worker->waiting_since_us = MR_TIME_NONE;
@@ -247,54 +254,6 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
     if (worker->waiting_since_us == MR_TIME_NONE) worker->waiting_since_us = now_us;
     if (now_us - worker->waiting_since_us >= max_us) return true;
     return drained && since_us >= min_us;
-}
-
-/* --- stats ---------------------------------------------------------------------------------------
- */
-
-/* Counters show what is committed, so that they neither fall nor count twice after an abort. */
-static void stats_publish(struct mri_worker *worker) {
-    mri_worker_stats shown = worker->stats;
-    counters_copy(&shown, &worker->committed);
-    mri_restores_stats(worker, &shown);
-    shown.late = worker->gone.late;
-    shown.filled = worker->gone.filled;
-    shown.rejected += worker->gone.rejected;
-    shown.keys = shown.state_bytes = 0;
-    shown.watermark_us = worker->task_count > 0 ? MR_TIME_END : MR_TIME_NONE;
-    shown.tasks = worker->task_count;
-    shown.tasks_ended = 0;
-    shown.ready = worker->assigned && worker->opening_count == 0;
-    for (uint32_t i = 0; i < worker->task_count; i++) {
-        const mri_task *task = worker->tasks[i];
-        mri_task_counters_add(task, &shown);
-        shown.keys += task->chain.store.keys.count;
-        shown.state_bytes += mri_store_bytes(&task->chain.store);
-        shown.tasks_ended += mri_task_ended(task);
-        if (task->time.watermark_us < shown.watermark_us) {
-            shown.watermark_us = task->time.watermark_us;
-        }
-    }
-    for (uint32_t i = 0; i < worker->parked_count; i++) {
-        mri_task_counters_add(worker->parked[i], &shown);
-    }
-    if (shown.late > 0 && !worker->late_logged) {
-        worker->late_logged = true;
-        mri_log_line(
-            worker->env, MRI_WARN,
-            "msg=\"rows come too late and are dropped: their windows are closed\" stage=%s "
-            "late=%lld; the table at the end and /metrics count them",
-            worker->stage->name, (long long)shown.late);
-    }
-    (void)pthread_mutex_lock(worker->stats_lock);
-    worker->shared_stats = shown;
-    (void)pthread_mutex_unlock(worker->stats_lock);
-}
-
-void mri_worker_stats_read(mri_worker *worker, mri_worker_stats *out) {
-    (void)pthread_mutex_lock(worker->stats_lock);
-    *out = worker->shared_stats;
-    (void)pthread_mutex_unlock(worker->stats_lock);
 }
 
 void mri_worker_wake(mri_worker *worker) {
@@ -359,6 +318,7 @@ static int64_t wait_of(const struct mri_worker *worker, int64_t wait_us, bool pr
 static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress, mr_error *err) {
     const mri_member_events events = {
         .self = worker, .assigned = mri_assigned, .revoked = mri_revoked};
+    atomic_store(&worker->waits, true);
     mr_status status = worker->torn ? mri_worker_rollback(worker, err) : MR_OK;
     if (status != MR_OK) return status;
     status = worker->log->ops->member_poll(
@@ -367,9 +327,14 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     mr_error not_restored;
     *progress = worker->opening_count > 0;
     const mr_status restored = mri_restores_turn(worker, &not_restored);
+    atomic_store(&worker->waits, false);
     bool read = false;
     status = tasks_turn(worker, &read, err);
+    atomic_store(&worker->waits, true);
     if (status != MR_OK) return undone(worker, status, err);
+    if (read && worker->stats.behind_since_us == MR_TIME_NONE) {
+        worker->stats.behind_since_us = worker->env->now_us(worker->env->self);
+    }
     worker->progressed = read;
     *progress = *progress || read;
     if (commit_due(worker, !read)) {
@@ -387,8 +352,14 @@ mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, b
                           mr_error *err) {
     *progress = *ended = false;
     const mr_status status = turn(worker, wait_us, progress, err);
-    stats_publish(worker);
+    mri_stats_publish(worker);
+    atomic_store(&worker->waits, false);
     return status == MR_OK ? all_ended(worker, ended, err) : status;
+}
+
+void mri_worker_grace(mri_worker *worker, int64_t left_us) {
+    if (worker->config.snapshot_stop_us == 0) return;
+    worker->config.snapshot_stop_us = left_us > 2 ? left_us / 2 : 1;
 }
 
 mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {
@@ -397,6 +368,6 @@ mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {
     if (status == MR_OK) status = mri_worker_commit(worker, err);
     if (status == MR_OK) mri_snapshots_stop(worker);
     worker->draining = false;
-    stats_publish(worker);
+    mri_stats_publish(worker);
     return status;
 }

@@ -37,8 +37,8 @@ typedef struct mri_worker_config {
     /* Local snapshots of state, a cache that shortens restores; NULL: none. They work over logs
      * whose compacted topics keep offsets. */
     mri_disk *snapshots;
-    int64_t snapshot_every_us;    /* per task; 0: 5 minutes */
-    int64_t snapshot_stop_us;     /* what drain() may spend on them; 0: it makes none */
+    int64_t snapshot_every_us; /* per task; 0: 5 minutes */
+    int64_t snapshot_stop_us;  /* what drain() may spend on them; 0: it makes none; see grace() */
     uint32_t snapshot_slice_keys; /* most keys written after one commit; 0: what the time allows */
 } mri_worker_config;
 
@@ -62,6 +62,22 @@ typedef enum mri_reason { MRI_REASON_MAP(X) MRI_REASONS } mri_reason;
 const char *mri_reason_name(mri_reason reason);
 mri_reason mri_reason_find(const char *name); /* MRI_REASONS: there is none of this name */
 
+/* Upper bounds of the buckets of latencies, in seconds as text and in microseconds. */
+#define MRI_LATENCY_MAP(X) \
+    X("0.005", 5000)       \
+    X("0.01", 10000)       \
+    X("0.025", 25000)      \
+    X("0.05", 50000)       \
+    X("0.1", 100000)       \
+    X("0.25", 250000)      \
+    X("0.5", 500000)       \
+    X("1", 1000000)        \
+    X("2.5", 2500000)      \
+    X("5", 5000000) X("10", 10000000) X("30", 30000000) X("60", 60000000) X("+Inf", INT64_MAX)
+#define X(text, us) +1
+enum { MRI_LATENCY_BUCKETS = 0 MRI_LATENCY_MAP(X) };
+#undef X
+
 /* Counters of a worker, of what is committed; monotonic unless said. Copied under a lock of its
  * own. */
 typedef struct mri_worker_stats {
@@ -72,9 +88,16 @@ typedef struct mri_worker_stats {
     int64_t late, filled;              /* sums of the operators' counters of these names */
     int64_t commits, aborts;
     int64_t commit_us_sum, commit_us_last;
-    int64_t watermark_us;        /* least over its tasks; MR_TIME_NONE: none yet (gauge) */
-    int64_t keys, state_bytes;   /* gauges */
-    uint32_t tasks, tasks_ended; /* gauges */
+    int64_t watermark_us;           /* least over its tasks; MR_TIME_NONE: none yet (gauge) */
+    int64_t keys, state_bytes;      /* gauges */
+    uint32_t tasks, tasks_ended;    /* gauges */
+    int64_t rebalances;             /* assignments received */
+    int64_t rebuilds[MRI_REBUILDS]; /* producers made anew */
+    /* From the time of a batch's first record to the commit that showed its rows; not cumulated. */
+    int64_t latency[MRI_LATENCY_BUCKETS], latency_us_sum;
+    int64_t committed_now_us; /* when the last commit ended; MR_TIME_NONE: none yet */
+    int64_t behind_since_us;  /* there has been work since then, and no commit; MR_TIME_NONE */
+    int64_t snapshot_wall_us; /* the oldest of its tasks' snapshots; MR_TIME_NONE: none */
     int64_t restored_records;
     int64_t resumed_tasks; /* came back unchanged, and were not restored again */
     int64_t snapshots, snapshot_failures, snapshots_used, snapshots_refused;
@@ -82,6 +105,20 @@ typedef struct mri_worker_stats {
     int64_t restore_at, restore_end; /* of all restores that are under way together (gauges) */
     bool ready;                      /* assignment received and restored */
 } mri_worker_stats;
+
+/* One task as it stands, or one that is being restored. */
+typedef struct mri_task_stats {
+    uint32_t partition;
+    bool restoring, ended;
+    int64_t next, committed; /* offsets of the input; of a source: MRI_OFFSET_NONE */
+    int64_t watermark_us;    /* MR_TIME_NONE: none yet */
+    int64_t keys, state_bytes;
+    int64_t restore_at, restore_end; /* while it is being restored */
+    int64_t snapshot_wall_us;        /* of its last snapshot; MR_TIME_NONE: none */
+} mri_task_stats;
+
+/* The topic whose partitions are the stage's tasks: its input, or the lease of a source. */
+const char *mri_stage_input_topic(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
 
 /* Makes sure that the topics, the changelog, the lease and the schemas of the stage are there. Once
  * per stage and process, before its workers. */
@@ -97,7 +134,13 @@ mr_status mri_worker_turn(mri_worker *, int64_t wait_us, bool *progress, bool *e
 /* Commits what is waiting. */
 mr_status mri_worker_drain(mri_worker *, mr_error *err);
 void mri_worker_stats_read(mri_worker *, mri_worker_stats *out); /* any thread */
-void mri_worker_wake(mri_worker *);                              /* any thread, signal safe */
+/* The first `max` of its tasks; how many there are. Any thread. */
+uint32_t mri_worker_tasks_read(mri_worker *, mri_task_stats *out, uint32_t max);
+/* It stands in a call of the log, which may wait for brokers. Any thread. */
+bool mri_worker_waits(mri_worker *);
+/* What is left until it must be gone, before mri_worker_drain(): snapshots may take half of it. */
+void mri_worker_grace(mri_worker *, int64_t left_us);
+void mri_worker_wake(mri_worker *); /* any thread, signal safe */
 /* Leaves the group and frees; what was not committed is rolled back. */
 void mri_worker_close(mri_worker *);
 

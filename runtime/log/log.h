@@ -100,6 +100,16 @@ struct mri_log {
     uint32_t record_bytes_max;
 };
 
+/* Why a member made its producer anew; the names stand in metrics, new ones go at the end. */
+#define MRI_REBUILD_MAP(X)                                                             \
+    X(LATE, "late_answer")        /* one that comes late could meet the next commit */ \
+    X(BEGIN, "begin_refused")     /* no transaction could be begun */                  \
+    X(OUTCOME, "unknown_outcome") /* a commit that may or may not have happened */
+
+#define X(name, text) MRI_REBUILD_##name,
+typedef enum mri_rebuild { MRI_REBUILD_MAP(X) MRI_REBUILDS } mri_rebuild;
+#undef X
+
 typedef struct mri_log_ops {
     /* Creates the topic unless it is there or external; *partitions is the count found.
      * MR_ERR_TOPIC: there with another count than declared (both numbers in the text), or external
@@ -155,6 +165,8 @@ typedef struct mri_log_ops {
     /* Leaves the group and frees; an open transaction is aborted. */
     void (*member_close)(mri_member *);
     void (*wake)(mri_member *); /* ends a waiting member_poll(); any thread, signal safe */
+    /* How often the producer was made anew so far, by reason. NULL: this log has none. */
+    void (*rebuilds)(const mri_member *, int64_t counts[MRI_REBUILDS]);
 } mri_log_ops;
 
 #endif

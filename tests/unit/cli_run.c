@@ -84,6 +84,23 @@ void mri_worker_stats_read(mri_worker *worker, mri_worker_stats *out) {
     *out = (mri_worker_stats){.rows_in = worker->turns, .ready = true};
 }
 
+uint32_t mri_worker_tasks_read(mri_worker *worker, mri_task_stats *out, uint32_t max) {
+    (void)worker;
+    (void)out;
+    (void)max;
+    return 0;
+}
+
+bool mri_worker_waits(mri_worker *worker) {
+    (void)worker;
+    return false;
+}
+
+void mri_worker_grace(mri_worker *worker, int64_t left_us) {
+    (void)worker;
+    cr_expect_gt(left_us, 0);
+}
+
 void mri_worker_wake(mri_worker *worker) {
     (void)worker;
     atomic_fetch_add(&wakes, 1);
@@ -110,6 +127,8 @@ static void rig_open(struct rig *rig, uint32_t stages) {
     static const char *const names[] = {"one", "two", "three", "four"};
     *rig = (struct rig){.cli = {.out = stdout, .err = stderr, .arena = mri_arena_open(4096)}};
     rig->run = (mri_run){.cli = &rig->cli, .plan = &rig->plan, .worker_count = stages};
+    atomic_init(&rig->run.ticked_us, MR_TIME_NONE);
+    atomic_init(&rig->run.stop_us, MR_TIME_NONE);
     mri_run_show_open(&rig->run);
     rig->run.workers = mri_calloc(stages, sizeof *rig->run.workers);
     for (uint32_t i = 0; i < stages; i++) {
@@ -123,6 +142,7 @@ static void rig_open(struct rig *rig, uint32_t stages) {
 }
 
 static mr_status rig_run(struct rig *rig, int64_t timeout_us) {
+    rig->run.timeout_us = timeout_us;
     return mri_run_workers(&rig->run, timeout_us, &rig->signalled, &rig->err);
 }
 

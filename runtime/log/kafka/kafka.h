@@ -151,6 +151,7 @@ struct mri_member {
     uint32_t output_count;
     int64_t rebuilds_since_us;
     uint32_t rebuilds;
+    int64_t rebuilt[MRI_REBUILDS]; /* since it was opened */
 };
 
 static inline struct kafka_log *kafka_log_of(mri_log *log) {
@@ -240,6 +241,7 @@ mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition
                           mri_record *records, uint32_t *count, mr_error *err);
 mr_status mri_kafka_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
                          mr_error *err);
+void mri_kafka_rebuilds(const mri_member *member, int64_t counts[MRI_REBUILDS]);
 void mri_kafka_wake(mri_member *member);
 /* NULL: not owned. */
 struct kafka_queue *mri_kafka_queue_find(mri_member *member, uint32_t input, uint32_t partition);

@@ -184,6 +184,10 @@ void mri_kafka_member_close(mri_member *member) {
     free(member);
 }
 
+void mri_kafka_rebuilds(const mri_member *member, int64_t counts[MRI_REBUILDS]) {
+    memcpy(counts, member->rebuilt, sizeof member->rebuilt);
+}
+
 /* --- polling ---------------------------------------------------------------------------------- */
 
 void mri_kafka_wake(mri_member *member) {

@@ -63,6 +63,7 @@ static const mri_log_ops kafka_ops = {
     .abort = mri_kafka_abort,
     .member_close = mri_kafka_member_close,
     .wake = mri_kafka_wake,
+    .rebuilds = mri_kafka_rebuilds,
 };
 
 static void set_connecting(struct kafka_log *log, bool connecting) {

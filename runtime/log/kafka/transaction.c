@@ -170,8 +170,10 @@ mr_status mri_kafka_producer_open(mri_member *member, int64_t timeout_us, mr_err
     return status;
 }
 
-static mr_status producer_rebuild(mri_member *member, const char *reason, mr_error *err) {
+static mr_status producer_rebuild(mri_member *member, mri_rebuild kind, const char *reason,
+                                  mr_error *err) {
     struct kafka_log *log = member->log;
+    member->rebuilt[kind]++;
     const int64_t now = kafka_now(log);
     if (now - member->rebuilds_since_us > REBUILDS_WINDOW_US) {
         member->rebuilds_since_us = now;
@@ -198,13 +200,13 @@ mr_status mri_kafka_begin(mri_member *member, mr_error *err) {
     if (member->open) return MR_OK;
     mr_status status = MR_OK;
     if (member->producer == NULL || member->suspect) {
-        status = producer_rebuild(member, "an answer came late or never", err);
+        status = producer_rebuild(member, MRI_REBUILD_LATE, "an answer came late or never", err);
         if (status != MR_OK) return status;
     }
     struct outcome outcome = judge(rd_kafka_begin_transaction(member->producer->rk));
     if (outcome.verdict == TXN_FENCED) return fail_fenced(member, &outcome, err);
     if (outcome.verdict != TXN_DONE) {
-        status = producer_rebuild(member, outcome.text, err);
+        status = producer_rebuild(member, MRI_REBUILD_BEGIN, outcome.text, err);
         if (status != MR_OK) return status;
         outcome = judge(rd_kafka_begin_transaction(member->producer->rk));
         if (outcome.verdict == TXN_FENCED) return fail_fenced(member, &outcome, err);
@@ -412,7 +414,7 @@ static mr_status commit_offsets(mri_member *member, const rd_kafka_topic_partiti
 static mr_status commit_resolve(mri_member *member, const rd_kafka_topic_partition_list_t *list,
                                 const char *reason, mr_error *err) {
     mr_error trouble = {.status = MR_OK};
-    mr_status status = producer_rebuild(member, reason, &trouble);
+    mr_status status = producer_rebuild(member, MRI_REBUILD_OUTCOME, reason, &trouble);
     rd_kafka_topic_partition_list_t *found = rd_kafka_topic_partition_list_new(list->cnt);
     for (int i = 0; i < list->cnt; i++) {
         (void)rd_kafka_topic_partition_list_add(found, list->elems[i].topic,
