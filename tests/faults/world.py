@@ -52,8 +52,8 @@ def prepare(folder, rows, seed):
             out.write(f"{at},{pair},{price},{quantity},buy,{number}\n")
 
 
-def run(binary, folder, environment=None, batch_rows=8):
-    command = [str(binary), "run", "world.yaml", "--log", "local:disk/log", "--until-end",
+def run(binary, folder, environment=None, batch_rows=8, log_name="local:disk/log"):
+    command = [str(binary), "run", "world.yaml", "--log", log_name, "--until-end",
                "--batch-rows", str(batch_rows)]
     with open(folder / "run.log", "w") as log:
         return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -74,6 +74,16 @@ def twin(calm, folder):
     for name in ("world.yaml", "trades.csv"):
         os.link(calm / name, folder / name)
     return folder
+
+
+def rename(folder, name):
+    """Gives the pipeline and its topics names of their own, for a log that is shared."""
+    file = folder / "world.yaml"
+    text = file.read_text().replace("pipeline: world", f"pipeline: {name}")
+    for topic in ("trades", "candles"):
+        text = text.replace(f"{topic}: " + " " * (7 - len(topic)) + "{ key", f"{topic}: {{ name: {name}-{topic}, key")
+    file.unlink()  # it may be shared with others
+    file.write_text(text)
 
 
 def sinks(folder):
