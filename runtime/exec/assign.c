@@ -4,6 +4,7 @@
  * commit is parked: most rebalances give a worker back what it had, and a task whose partition
  * nobody has touched meanwhile goes on as it is. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -51,6 +52,7 @@ void mri_tasks_close(struct mri_worker *worker) {
     }
     for (uint32_t i = 0; i < worker->opening_count; i++) {
         if (worker->opening[i].task != NULL) mri_task_close(worker->opening[i].task);
+        free(worker->opening[i].layout);
     }
     parked_close(worker);
     free(worker->tasks);
@@ -95,8 +97,9 @@ static void openings_leave(struct mri_worker *worker, const uint32_t *partitions
         const struct mri_opening *opening = &worker->opening[i];
         if (!is_among(partitions, count, opening->partition)) {
             worker->opening[kept++] = *opening;
-        } else if (opening->task != NULL) {
-            mri_task_close(opening->task);
+        } else {
+            if (opening->task != NULL) mri_task_close(opening->task);
+            free(opening->layout);
         }
     }
     worker->opening_count = kept;
@@ -167,20 +170,34 @@ mr_status mri_assigned(void *self, const uint32_t *partitions, uint32_t count,
 /* --- restoring -----------------------------------------------------------------------------------
  */
 
+/* The next restore of the partition begins at the start, knowing more. */
+static void opening_again(struct mri_worker *worker, struct mri_opening *opening,
+                          mri_restore_next next) {
+    mri_task *task = opening->task;
+    if (next == MRI_RESTORE_RENAMED) {
+        opening->layout_size = task->layout.saved.size;
+        opening->layout = mri_realloc(opening->layout, opening->layout_size + 1, 1);
+        if (opening->layout_size > 0) {
+            memcpy(opening->layout, task->layout.saved.data, opening->layout_size);
+        }
+    } else {
+        worker->stats.snapshots_refused++;
+        opening->whole = true;
+    }
+    mri_task_close(task);
+    opening->task = NULL;
+    opening->at = opening->end = 0;
+    opening->measured = false;
+}
+
 static mr_status opening_turn(struct mri_worker *worker, struct mri_opening *opening, bool *done,
                               mr_error *err) {
     mr_status status = MR_OK;
-    bool again = false;
-    if (opening->task == NULL) {
-        status = mri_task_open(worker, opening->partition, opening->next, opening->whole,
-                               &opening->task, err);
-    }
-    if (status == MR_OK) status = mri_restore_piece(opening->task, &again, err);
-    if (status == MR_OK && again) {
-        worker->stats.snapshots_refused++;
-        mri_task_close(opening->task);
-        *opening = (struct mri_opening){
-            .partition = opening->partition, .next = opening->next, .whole = true};
+    mri_restore_next next = MRI_RESTORE_ON;
+    if (opening->task == NULL) status = mri_task_open(worker, opening, &opening->task, err);
+    if (status == MR_OK) status = mri_restore_piece(opening->task, &next, err);
+    if (status == MR_OK && next != MRI_RESTORE_ON) {
+        opening_again(worker, opening, next);
         return MR_OK;
     }
     if (status != MR_OK) {
@@ -219,9 +236,14 @@ static void opening_ends(struct mri_worker *worker, uint32_t index, mr_status st
     if (status == MR_OK) {
         worker->restored_size += ends.end;
         task_enters(worker, ends.task);
+        free(ends.layout);
     } else {
-        worker->opening[worker->opening_count++] = (struct mri_opening){
-            .partition = ends.partition, .next = ends.next, .whole = ends.whole};
+        worker->opening[worker->opening_count++] =
+            (struct mri_opening){.partition = ends.partition,
+                                 .next = ends.next,
+                                 .whole = ends.whole,
+                                 .layout = ends.layout,
+                                 .layout_size = ends.layout_size};
     }
 }
 

@@ -64,7 +64,8 @@ static mr_status restore_own(mri_task *task, const mri_record *record, mr_error 
                        task->where);
     }
     if (size == 6 && memcmp(name, "layout", 6) == 0) {
-        return mri_layout_check(task, record->value, record->value_size, err);
+        mri_task_layout_saved(task, record->value, record->value_size);
+        return MR_OK;
     }
     if (size == 6 && memcmp(name, "source", 6) == 0 && task->source != NULL) {
         keep_position(&task->source->position, &task->source->position_size, record);
@@ -90,7 +91,7 @@ static mr_status restore_record(mri_task *task, const mri_record *record, mr_err
     mr_error why = {0};
     const mr_status status = mri_saved_restore(&task->chain.store, record->key, record->key_size,
                                                record->value, record->value_size, &stale, &why);
-    /* The layout, which comes later, may tell why it cannot be read. */
+    /* The layout may tell why it cannot be read. */
     if (status != MR_OK && task->restore->unreadable.status == MR_OK) {
         (void)mr_fail_in(&why, "%s", task->where);
         task->restore->unreadable = why;
@@ -111,7 +112,6 @@ void mri_restore_open(mri_task *task, bool whole) {
     task->restore = mri_calloc(1, sizeof *task->restore);
     task->restore->whole = whole;
     task->restore->began_us = task->worker->env->now_us(task->worker->env->self);
-    task->layout_changed = true; /* unless the saved one says otherwise */
 }
 
 void mri_restore_close(mri_task *task) {
@@ -231,7 +231,7 @@ static bool snapshot_piece(mri_task *task) {
     mri_snapshot_progress(restore->snapshot, &restore->file_at, &restore->file_size);
     task->worker->stats.restored_records += (int64_t)(restore->records - before);
     mri_store_commit(&task->chain.store);
-    if (status == MR_OK && done && task->layout_changed) {
+    if (status == MR_OK && done && !mri_task_layout_same(task)) {
         status =
             mr_fail(&why, MR_ERR_STATE, NULL, "the pipeline file has changed since it was made");
     }
@@ -258,8 +258,15 @@ static void tell(const mri_task *task) {
                  (long long)(took_us / 1000));
 }
 
-static mr_status restore_end(mri_task *task, mr_error *err) {
+static mr_status restore_end(mri_task *task, mri_restore_next *next, mr_error *err) {
     struct mri_worker *worker = task->worker;
+    bool renamed = false;
+    const mr_status status = mri_task_layout_check(task, &renamed, err);
+    if (status != MR_OK) return status;
+    if (renamed) {
+        *next = MRI_RESTORE_RENAMED;
+        return MR_OK;
+    }
     if (task->restore->unreadable.status != MR_OK) {
         if (err != NULL) *err = task->restore->unreadable;
         return task->restore->unreadable.status;
@@ -310,11 +317,11 @@ static bool snapshot_held(const mri_task *task) {
     return why == NULL;
 }
 
-mr_status mri_restore_piece(mri_task *task, bool *again, mr_error *err) {
+mr_status mri_restore_piece(mri_task *task, mri_restore_next *next, mr_error *err) {
     struct mri_restore *restore = task->restore;
     bool done = false;
     mr_status status = MR_OK;
-    *again = false;
+    *next = MRI_RESTORE_ON;
     if (restore->reader == NULL && task->worker->config.snapshots != NULL && !restore->whole) {
         status = snapshot_begin(task, err);
     }
@@ -322,13 +329,14 @@ mr_status mri_restore_piece(mri_task *task, bool *again, mr_error *err) {
         status = reader_begin(task, MRI_OFFSET_NONE, err);
     }
     if (status == MR_OK && restore->snapshot != NULL) {
-        *again = !snapshot_piece(task);
+        if (!snapshot_piece(task)) *next = MRI_RESTORE_WHOLE;
         return MR_OK;
     }
     if (status == MR_OK) status = reader_piece(task, &done, err);
     if (status != MR_OK || !done) return status;
-    *again = !snapshot_held(task);
-    return *again ? MR_OK : restore_end(task, err);
+    if (snapshot_held(task)) return restore_end(task, next, err);
+    *next = MRI_RESTORE_WHOLE;
+    return MR_OK;
 }
 
 void mri_restore_progress(const mri_task *task, int64_t *at, int64_t *end) {

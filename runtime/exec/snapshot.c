@@ -107,10 +107,8 @@ static mr_status file_begin(mri_task *task, mr_error *err) {
     mr_status status = mri_snapshot_create(task->worker->config.snapshots, file, &snapshot->head,
                                            &snapshot->writer, err);
     if (status != MR_OK) return status;
-    mri_text layout = {0};
-    mri_layout_text(task->worker->stage, &layout);
-    status = mri_snapshot_put(snapshot->writer, "tlayout", 7, layout.data, layout.size, err);
-    mri_text_free(&layout);
+    const mri_text *layout = &task->layout.now;
+    status = mri_snapshot_put(snapshot->writer, "tlayout", 7, layout->data, layout->size, err);
     snapshot->slot = 0;
     step_to(task, SNAPSHOT_WRITING);
     return status;

@@ -43,93 +43,6 @@ static mr_status refuse(void *arg, const mri_step *step, const mri_flow *flow, u
     return mri_task_refuse(task, &refusal, err);
 }
 
-/* --- layout --------------------------------------------------------------------------------------
- */
-
-/* One line per use: step, use, operator, digests of the options that change layout and meaning. */
-void mri_layout_text(const mri_stage *stage, mri_text *out) {
-    mri_text_clear(out);
-    for (uint32_t i = 0; i < stage->step_count; i++) {
-        const mri_step *step = &stage->steps[i];
-        if (!step->stateful) continue;
-        for (uint32_t k = 0; k < step->use_count; k++) {
-            const mri_use *use = &step->uses[k];
-            mri_text_printf(out, "%s\t%s\t%s\t%016" PRIx64 "\t%016" PRIx64 "\n", step->id,
-                            use->name, use->op->name, use->layout, use->meaning);
-        }
-    }
-}
-
-struct layout_line {
-    char step[MR_NAME_MAX + 1], use[MR_NAME_MAX + 1], op[MR_NAME_MAX + 1];
-    uint64_t layout, meaning;
-};
-
-static bool layout_line_parse(const char *text, struct layout_line *line) {
-    return sscanf(text, "%63[^\t]\t%63[^\t]\t%63[^\t]\t%" SCNx64 "\t%" SCNx64, line->step,
-                  line->use, line->op, &line->layout, &line->meaning) == 5;
-}
-
-static const mri_use *find_use(const mri_stage *stage, const struct layout_line *line) {
-    for (uint32_t i = 0; i < stage->step_count; i++) {
-        if (strcmp(stage->steps[i].id, line->step) != 0) continue;
-        for (uint32_t k = 0; k < stage->steps[i].use_count; k++) {
-            if (strcmp(stage->steps[i].uses[k].name, line->use) == 0) {
-                return &stage->steps[i].uses[k];
-            }
-        }
-    }
-    return NULL;
-}
-
-static mr_status layout_line_check(const mri_task *task, const struct layout_line *line,
-                                   mr_error *err) {
-    const mri_use *use = find_use(task->worker->stage, line);
-    const char *why = NULL;
-    if (use == NULL) {
-        why = "stands no more in the pipeline file; put it back";
-    } else if (strcmp(use->op->name, line->op) != 0) {
-        why = "is another operator now; give it another id";
-    } else if (use->layout != line->layout) {
-        why = "has other options now that change the layout of its state; give it another id";
-    } else if (use->meaning != line->meaning) {
-        why = "has other options now that change what its state means; give it another id";
-    } else {
-        return MR_OK;
-    }
-    const bool alone = strcmp(line->step, line->use) == 0;
-    return mr_fail(err, MR_ERR_STATE, NULL,
-                   "%s: there is saved state of '%s%s%s' (%s), which %s, or begin anew (on the "
-                   "embedded log with --fresh)",
-                   task->where, line->step, alone ? "" : ".", alone ? "" : line->use, line->op,
-                   why);
-}
-
-mr_status mri_layout_check(mri_task *task, const char *saved, size_t size, mr_error *err) {
-    mri_text now = {0};
-    mri_layout_text(task->worker->stage, &now);
-    task->layout_changed = now.size != size || (size > 0 && memcmp(now.data, saved, size) != 0);
-    mri_text_free(&now);
-    char *copy = mri_malloc(size + 1);
-    memcpy(copy, saved, size);
-    copy[size] = '\0';
-    mr_status status = MR_OK;
-    for (char *at = copy; status == MR_OK && at < copy + size;) {
-        char *end = strchr(at, '\n');
-        struct layout_line line;
-        if (end != NULL) *end = '\0';
-        if (!layout_line_parse(at, &line)) {
-            status = mr_fail(err, MR_ERR_STATE, NULL, "%s: the saved layout cannot be read",
-                             task->where);
-        } else {
-            status = layout_line_check(task, &line, err);
-        }
-        at = end != NULL ? end + 1 : at + strlen(at);
-    }
-    free(copy);
-    return status;
-}
-
 /* --- open and close ------------------------------------------------------------------------------
  */
 
@@ -144,10 +57,10 @@ static void task_name(mri_task *task) {
     }
 }
 
-static mr_status task_open(mri_task *task, bool whole, mr_error *err) {
+static mr_status task_open(mri_task *task, const struct mri_opening *opening, mr_error *err) {
     struct mri_worker *worker = task->worker;
     const mri_stage *stage = worker->stage;
-    mr_status status = mri_store_open(&task->chain.store, mri_chain_layouts(worker->chain),
+    mr_status status = mri_store_open(&task->chain.store, mri_task_layout_open(task, opening),
                                       stage->step_count, stage->keys_max, err);
     if (status != MR_OK) return status;
     task->chain_open = true;
@@ -158,7 +71,7 @@ static mr_status task_open(mri_task *task, bool whole, mr_error *err) {
     task->sinks = mri_calloc(stage->sink_count, sizeof *task->sinks);
     if (worker->input == NULL) task->source = mri_calloc(1, sizeof *task->source);
     mri_task_outputs_open(task);
-    mri_restore_open(task, whole);
+    mri_restore_open(task, opening->whole);
     return MR_OK;
 }
 
@@ -183,12 +96,12 @@ mr_status mri_task_resume(mri_task *task, mr_error *err) {
     return mri_feed_rollback(task, err);
 }
 
-mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, bool whole,
+mr_status mri_task_open(struct mri_worker *worker, const struct mri_opening *opening,
                         mri_task **out, mr_error *err) {
     mri_task *task = mri_calloc(1, sizeof *task);
     task->worker = worker;
-    task->partition = partition;
-    task->next = task->next_committed = next;
+    task->partition = opening->partition;
+    task->next = task->next_committed = opening->next;
     task->target = MRI_OFFSET_NONE;
     task_name(task);
     task->chain.where = task->where;
@@ -197,7 +110,7 @@ mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t n
     task->chain.arg = task;
     mri_time_init(&task->time);
     mri_time_init(&task->time_committed);
-    const mr_status status = task_open(task, whole, err);
+    const mr_status status = task_open(task, opening, err);
     if (status != MR_OK) {
         mri_task_close(task);
         return status;
@@ -217,6 +130,7 @@ void mri_task_close(mri_task *task) {
         mri_text_free(&task->stale[i]);
     }
     free(task->stale);
+    mri_task_layout_close(task);
     free(task->chain.watermarks);
     free(task->chain.counters);
     free(task->counters_committed);
@@ -228,9 +142,8 @@ void mri_task_close(mri_task *task) {
 /* --- commit --------------------------------------------------------------------------------------
  */
 
-static mr_status put(void *arg, const void *key, size_t key_size, const void *value,
-                     size_t value_size, mr_error *err) {
-    mri_task *task = arg;
+static mr_status put_in(mri_task *task, const char *topic, uint32_t partition, const void *key,
+                        size_t key_size, const void *value, size_t value_size, mr_error *err) {
     struct mri_worker *worker = task->worker;
     const mri_record record = {.key = key,
                                .key_size = (uint32_t)key_size,
@@ -240,7 +153,14 @@ static mr_status put(void *arg, const void *key, size_t key_size, const void *va
                                .timestamp_ms = worker->env->wall_us(worker->env->self) / 1000};
     const mr_status status = worker->log->ops->begin(worker->member, err);
     if (status != MR_OK) return status;
-    return worker->log->ops->send(worker->member, worker->changelog, task->partition, &record, err);
+    return worker->log->ops->send(worker->member, topic, partition, &record, err);
+}
+
+static mr_status put(void *arg, const void *key, size_t key_size, const void *value,
+                     size_t value_size, mr_error *err) {
+    mri_task *task = arg;
+    return put_in(task, task->worker->changelog, task->partition, key, key_size, value, value_size,
+                  err);
 }
 
 static mr_status put_own(mri_task *task, const char *name, const char *suffix, const void *value,
@@ -250,16 +170,27 @@ static mr_status put_own(mri_task *task, const char *name, const char *suffix, c
     return put(task, key, (size_t)bytes, value, size, err);
 }
 
+/* In the changelog, where a restore looks, and where it is found without reading all of that. */
+static mr_status put_layout(mri_task *task, mr_error *err) {
+    const mri_task_layout *layout = &task->layout;
+    mr_status status = MR_OK;
+    if (layout->changed)
+        status = put_own(task, "layout", "", layout->now.data, layout->now.size, err);
+    if (status != MR_OK || !layout->meta_due) return status;
+    char key[MRI_NAME_BYTES];
+    const int bytes = snprintf(key, sizeof key, MRI_META_LAYOUT "%s/%" PRIu32,
+                               task->worker->stage->name, task->partition);
+    return put_in(task, task->worker->meta, 0, key, (size_t)bytes, layout->now.data,
+                  layout->now.size, err);
+}
+
 static mr_status seal_own(mri_task *task, mr_error *err) {
     struct mri_worker *worker = task->worker;
     mri_text text = {0};
     task->time.commits++;
     mri_time_format(&task->time, &text);
     mr_status status = put_own(task, "time", "", text.data, text.size, err);
-    if (status == MR_OK && task->layout_changed) {
-        mri_layout_text(worker->stage, &text);
-        status = put_own(task, "layout", "", text.data != NULL ? text.data : "", text.size, err);
-    }
+    if (status == MR_OK) status = put_layout(task, err);
     mri_text_free(&text);
     if (status == MR_OK && task->source != NULL) {
         mri_task_source *source = task->source;
@@ -306,7 +237,7 @@ void mri_task_committed(mri_task *task) {
         mri_text_free(&task->stale[i]);
     }
     task->stale_count = 0;
-    task->layout_changed = task->must_commit = task->letters = false;
+    task->layout.changed = task->layout.meta_due = task->must_commit = task->letters = false;
     /* Marks that came too soon after others follow in a commit of their own, rows or no rows. */
     task->dirty = mri_outputs_mark_due(task);
 }

@@ -9,6 +9,7 @@
  *   time.c     watermarks and marks            schemas.c  <pipeline>.schemas
  *   snapshot.c when local snapshots are made
  *   stats.c    what others see of a worker
+ *   layout.c, edit.c, task_layout.c  whose state it is, and what an edit of the file means for it
  */
 #ifndef MRI_TASK_H
 #define MRI_TASK_H
@@ -17,6 +18,7 @@
 
 #include "base/text.h"
 #include "exec/chain.h"
+#include "exec/layout.h"
 #include "exec/worker.h"
 #include "state/snapshot.h"
 
@@ -34,6 +36,7 @@ char *mri_name_group(mr_arena *arena, const mri_plan *plan, const mri_stage *sta
 char *mri_name_changelog(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
 char *mri_name_lease(mr_arena *arena, const mri_plan *plan, const mri_stage *stage);
 char *mri_name_schemas(mr_arena *arena, const mri_plan *plan);
+char *mri_name_meta(mr_arena *arena, const mri_plan *plan); /* "<pipeline>.meta" */
 char *mri_name_dead(mr_arena *arena, const mri_plan *plan); /* "<pipeline>.dlq" */
 
 /* --- time of a task ----------------------------------------------------------------------------
@@ -180,6 +183,20 @@ typedef struct mri_task_snapshot {
     int64_t tried_now_us;  /* when the last one was begun */
 } mri_task_snapshot;
 
+/* --- whose state it is --------------------------------------------------------------------------
+ */
+
+typedef struct mri_task_layout {
+    mr_arena *arena;
+    const mri_edit *edits; /* what the names of the store follow from */
+    uint32_t edit_count;
+    mri_text now;   /* the record as it is to be */
+    mri_text saved; /* as it stands in the changelog */
+    bool found;     /* it stands there */
+    bool changed;   /* `now` is another than `saved` */
+    bool meta_due;  /* the copy in <pipeline>.meta may be another */
+} mri_task_layout;
+
 struct mri_worker;
 struct mri_task;
 void mri_snapshot_task_open(struct mri_task *task);
@@ -214,7 +231,7 @@ typedef struct mri_task {
     bool dirty;              /* something to commit */
     bool letters;            /* dead ones, in the running transaction */
     bool must_commit;        /* before anything is written outside of the log */
-    bool layout_changed;
+    mri_task_layout layout;
     int64_t record_now_us; /* when the last record or the assignment came */
     int64_t end_checked_us;
     int64_t end; /* until_end: of the input, once nobody writes it any more */
@@ -234,6 +251,9 @@ struct mri_opening {
     int64_t at, end; /* of its restore, for people */
     bool measured;
     bool whole; /* its snapshot is of no use */
+    /* The layout record that a restore found, when its pieces bear other names than expected. */
+    char *layout;
+    size_t layout_size;
 };
 
 struct mri_worker {
@@ -249,7 +269,7 @@ struct mri_worker {
     const mri_topic *input;     /* NULL: a source */
     uint32_t input_partitions;
     mri_output_plan *outputs;
-    const char *changelog;
+    const char *changelog, *meta;
     mri_task **tasks;
     uint32_t task_count, task_capacity;
     struct mri_opening *opening; /* assigned, and not yet tasks */
@@ -320,16 +340,27 @@ void mri_task_counters_add(const mri_task *task, mri_worker_stats *stats);
 
 /* With task->restore set: to be brought up by mri_restore_piece() until that is NULL. After any
  * failure of it the task has to be closed. */
-mr_status mri_task_open(struct mri_worker *worker, uint32_t partition, int64_t next, bool whole,
+mr_status mri_task_open(struct mri_worker *worker, const struct mri_opening *opening,
                         mri_task **out, mr_error *err);
-/* The layout that was saved, against that of the pipeline file. */
-mr_status mri_layout_check(mri_task *task, const char *saved, size_t size, mr_error *err);
-void mri_layout_text(const mri_stage *stage, mri_text *out);
+/* Names the pieces of the task's state as the record says that the changelog is thought to hold. */
+const mri_layout *const *mri_task_layout_open(mri_task *task, const struct mri_opening *opening);
+void mri_task_layout_close(mri_task *task);
+/* A layout record of the changelog; the last one counts. */
+void mri_task_layout_saved(mri_task *task, const void *value, size_t size);
+/* Everything has been read. *renamed: the pieces bear other names; begin anew with the record that
+ * was found. MR_ERR_STATE: what is saved does not fit the pipeline file. */
+mr_status mri_task_layout_check(mri_task *task, bool *renamed, mr_error *err);
+/* The record that was found is the one that the names follow from. */
+bool mri_task_layout_same(const mri_task *task);
 /* whole: from the changelog alone, without a snapshot. */
 void mri_restore_open(mri_task *task, bool whole);
-/* *again: its snapshot turned out to be of no use: close the task and open it for a whole restore.
- */
-mr_status mri_restore_piece(mri_task *task, bool *again, mr_error *err);
+/* Anything but MRI_RESTORE_ON: close the task and open it anew. */
+typedef enum mri_restore_next {
+    MRI_RESTORE_ON,
+    MRI_RESTORE_WHOLE,  /* its snapshot is of no use */
+    MRI_RESTORE_RENAMED /* with the layout record that was found */
+} mri_restore_next;
+mr_status mri_restore_piece(mri_task *task, mri_restore_next *next, mr_error *err);
 void mri_restore_progress(const mri_task *task, int64_t *at, int64_t *end);
 void mri_restore_close(mri_task *task);
 /* After a restore: opens what is outside of the log. */

@@ -24,6 +24,10 @@ char *mri_name_schemas(mr_arena *arena, const mri_plan *plan) {
     return mri_format(arena, "%s.schemas", plan->name);
 }
 
+char *mri_name_meta(mr_arena *arena, const mri_plan *plan) {
+    return mri_format(arena, "%s.meta", plan->name);
+}
+
 char *mri_name_dead(mr_arena *arena, const mri_plan *plan) {
     return mri_format(arena, "%s.dlq", plan->name);
 }
@@ -69,6 +73,7 @@ mr_status mri_topics_ensure(const mri_worker_config *config, mr_arena *arena,
     if (status != MR_OK) return status;
     status =
         ensure_internal(log, mri_name_changelog(arena, plan, stage), *input_partitions, true, err);
+    if (status == MR_OK) status = ensure_internal(log, mri_name_meta(arena, plan), 1, true, err);
     if (status != MR_OK) return status;
     return ensure_internal(log, mri_name_schemas(arena, plan), 1, true, err);
 }

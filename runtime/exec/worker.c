@@ -60,6 +60,7 @@ static mr_status worker_open(struct mri_worker *worker, mr_error *err) {
     const mri_stage *stage = worker->stage;
     buffers_open(worker);
     worker->changelog = mri_name_changelog(worker->arena, worker->plan, stage);
+    worker->meta = mri_name_meta(worker->arena, worker->plan);
     mr_status status = mri_chain_open(stage, &worker->chain, err);
     if (status == MR_OK) status = mri_outputs_open(worker, err);
     if (status == MR_OK && stage->dead) status = mri_dead_open(worker, err);

@@ -18,6 +18,13 @@ typedef struct mri_worker_doubles {
     const void *const *sink_options; /* per sink, in plan order */
 } mri_worker_doubles;
 
+/* The layout record of a partition's state, as somebody has read it before. */
+typedef struct mri_layout_hint {
+    const char *text; /* NULL: there was none */
+    size_t size;
+    bool in_meta; /* it stands in <pipeline>.meta */
+} mri_layout_hint;
+
 typedef struct mri_worker_config {
     const mri_plan *plan;
     const mri_stage *stage;
@@ -34,6 +41,9 @@ typedef struct mri_worker_config {
     bool (*input_grows)(void *arg);
     void *input_arg;
     const mri_worker_doubles *doubles; /* NULL: none */
+    const struct mri_state_ids *ids;   /* what an edit may drop and keep; NULL: nothing */
+    const mri_layout_hint *layouts;    /* per partition, so that a restore need not begin twice */
+    uint32_t layout_count;
     /* Local snapshots of state, a cache that shortens restores; NULL: none. They work over logs
      * whose compacted topics keep offsets. */
     mri_disk *snapshots;

@@ -78,6 +78,10 @@ void *mri_values_at(const mri_values *values, uint32_t row);
 /* FNV-64 over "name=value" of the rows that change `which`, in canonical text: two files that mean
  * the same give the same number, whether a default is written out or not. */
 uint64_t mri_options_digest(mri_plan_env *env, const mri_values *values, mr_changes which);
+/* The rows that change anything, one by one; they live in env->arena. */
+struct mri_use_option;
+const struct mri_use_option *mri_options_saved(mri_plan_env *env, const mri_values *values,
+                                               uint32_t *count);
 
 /* --- pieces that other parts of the planner share ------------------------------------------- */
 

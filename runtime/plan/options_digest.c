@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/number.h"
 #include "plan/options.h"
+#include "plan/plan.h"
 
 /* Every text is followed by its own end, so that two lists never run into the same bytes. */
 static uint64_t add_text(uint64_t digest, const char *text) {
@@ -117,14 +118,76 @@ static uint64_t add_value(uint64_t digest, mri_plan_env *env, const mr_option *r
     return digest;
 }
 
+static uint64_t add_row(uint64_t digest, mri_plan_env *env, const mri_values *values, uint32_t i) {
+    const mr_option *row = &values->rows[i];
+    digest = mri_fnv64(digest, row->name, strlen(row->name));
+    digest = mri_fnv64(digest, "=", 1);
+    return add_value(digest, env, row, mri_values_at(values, i));
+}
+
 uint64_t mri_options_digest(mri_plan_env *env, const mri_values *values, mr_changes which) {
     uint64_t digest = MRI_FNV64;
     for (uint32_t i = 0; i < values->count; i++) {
-        const mr_option *row = &values->rows[i];
-        if (row->changes != which) continue;
-        digest = mri_fnv64(digest, row->name, strlen(row->name));
-        digest = mri_fnv64(digest, "=", 1);
-        digest = add_value(digest, env, row, mri_values_at(values, i));
+        if (values->rows[i].changes == which) digest = add_row(digest, env, values, i);
     }
     return digest;
+}
+
+/* --- for people ----------------------------------------------------------------------------------
+ */
+
+static const char *text_of(mri_plan_env *env, const mr_option *row, const void *value) {
+    char text[MRI_F64_TEXT + MRI_DURATION_TEXT];
+    const char *string = NULL;
+    switch (row->type) {
+    case MR_OPT_INT:
+    case MR_OPT_SIZE:
+        (void)mri_format_i64(*(const int64_t *)value, text);
+        return mri_strdup(env->arena, text);
+    case MR_OPT_DURATION:
+        (void)mri_format_duration(*(const int64_t *)value, text);
+        return mri_strdup(env->arena, text);
+    case MR_OPT_FLOAT:
+        (void)mri_format_f64(*(const double *)value, text);
+        return mri_strdup(env->arena, text);
+    case MR_OPT_BOOL:
+        return *(const bool *)value ? "true" : "false";
+    case MR_OPT_CHOICE:
+        return row->choices[*(const int64_t *)value];
+    case MR_OPT_STRING:
+    case MR_OPT_NAME:
+        string = *(const char *const *)value;
+        break;
+    case MR_OPT_COLUMN:
+        string = ((const mr_column_ref *)value)->name;
+        break;
+    case MR_OPT_EXPR:
+        string = ((const mr_expr_ref *)value)->text;
+        break;
+    default: /* lists, maps and files are compared, and not shown */
+        return "";
+    }
+    return string != NULL ? string : "none";
+}
+
+const mri_use_option *mri_options_saved(mri_plan_env *env, const mri_values *values,
+                                        uint32_t *count) {
+    mri_use_option *out = mri_alloc_array(env->arena, values->count + 1, sizeof *out);
+    *count = 0;
+    for (uint32_t i = 0; i < values->count; i++) {
+        const mr_option *row = &values->rows[i];
+        if (row->changes == MR_CHANGES_NOTHING) continue;
+        const mri_node *given = values->given[i];
+        mri_use_option *option = &out[(*count)++];
+        option->name = row->name;
+        option->changes = row->changes;
+        option->digest = add_row(MRI_FNV64, env, values, i);
+        option->text = text_of(env, row, mri_values_at(values, i));
+        if (given != NULL && given->kind == MRI_SCALAR && given->written != NULL) {
+            option->text = mri_node_show(env->arena, given);
+        }
+        if ((given != NULL && given->secret) || (row->flags & MR_SECRET) != 0) option->text = "";
+        option->at = mri_values_place(values, row->name)->at;
+    }
+    return out;
 }

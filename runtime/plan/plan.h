@@ -38,6 +38,15 @@ typedef struct mri_topic {
     mr_pos at;
 } mri_topic;
 
+/* An option whose change concerns saved state. */
+typedef struct mri_use_option {
+    const char *name;
+    mr_changes changes; /* layout or meaning */
+    uint64_t digest;    /* of its value */
+    const char *text;   /* the value for people; "": it is not shown */
+    mr_pos at;
+} mri_use_option;
+
 /* One operator at work inside a step. */
 typedef struct mri_use {
     const mr_operator *op;
@@ -49,6 +58,8 @@ typedef struct mri_use {
     uint32_t first_collection;          /* its first in mri_step.collections */
     uint32_t history[MR_HISTORIES_MAX]; /* of mri_step.histories */
     uint64_t layout, meaning;           /* digests of the options that change layout or meaning */
+    const mri_use_option *saved;        /* those options one by one, in the order of the table */
+    uint32_t saved_count;
     mr_pos at;
 } mri_use;
 

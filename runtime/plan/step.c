@@ -137,6 +137,7 @@ static void add_use(struct draft *d, const mri_scope *scope, mri_use_plan *plan,
     if (!d->ok) return;
     use->layout = mri_options_digest(&d->p->env, plan->values, MR_CHANGES_LAYOUT);
     use->meaning = mri_options_digest(&d->p->env, plan->values, MR_CHANGES_MEANING);
+    use->saved = mri_options_saved(&d->p->env, plan->values, &use->saved_count);
 }
 
 /* `outputs: { NAME: { op: {options} } }`: later uses see the columns of earlier ones. */

@@ -27,6 +27,19 @@ static uint32_t name_hash(const char *name) {
     return (uint32_t)(hash ^ hash >> 32);
 }
 
+/* State that was dropped stays behind under its old name. */
+static const char *saved_id(const mri_layout *layout) {
+    return layout->saved != NULL ? layout->saved : layout->id;
+}
+
+static uint32_t use_hash(const mri_layout_use *use) {
+    return name_hash(use->saved != NULL ? use->saved : use->name);
+}
+
+static const char *collection_name(const mri_layout_collection *collection) {
+    return collection->saved != NULL ? collection->saved : collection->name;
+}
+
 /* --- fields ------------------------------------------------------------------------------------
  */
 
@@ -139,7 +152,7 @@ static void seal_free(struct seal *seal) {
 static void key_begin(struct seal *seal, char kind, uint32_t step, const char *part) {
     mri_text_clear(&seal->key);
     mri_text_add(&seal->key, &kind, 1);
-    const char *id = seal->store->steps[step].layout->id;
+    const char *id = saved_id(seal->store->steps[step].layout);
     mri_text_add(&seal->key, id, strlen(id) + 1);
     if (part != NULL) mri_text_add(&seal->key, part, strlen(part) + 1);
 }
@@ -167,7 +180,7 @@ static void block_value(const mri_store *store, uint32_t step, uint32_t slot, mr
     for (uint32_t i = 0; i < layout->use_count; i++) {
         const mri_layout_use *use = &layout->uses[i];
         if (use->op->fields == NULL) continue;
-        add_number(out, name_hash(use->name), 4);
+        add_number(out, use_hash(use), 4);
         add_number(out, use->op->state_version, 2);
         add_number(out, mri_saved_fields_bytes(use->op->fields), 2);
         fields_write(use->op->fields, structs + use->offset, out);
@@ -227,7 +240,7 @@ static mr_status item_put(struct seal *seal, const mri_note *note) {
     int64_t subkey = note->subkey;
     const char *item = mri_store_next(seal->store, note->step, note->part, note->slot, &subkey);
     const bool gone = item == NULL || subkey != note->subkey;
-    key_begin(seal, 'm', note->step, coll->name);
+    key_begin(seal, 'm', note->step, collection_name(coll));
     add_big(&seal->key, (uint64_t)note->subkey ^ (uint64_t)INT64_MIN, 8);
     mri_text_clear(&seal->value);
     if (!gone) {
@@ -362,7 +375,7 @@ mr_status mri_saved_capture(const mri_store *store, uint32_t from, uint32_t to, 
 
 static int32_t find_step(const mri_store *store, const char *id) {
     for (uint32_t i = 0; i < store->step_count; i++) {
-        if (strcmp(store->steps[i].layout->id, id) == 0) return (int32_t)i;
+        if (strcmp(saved_id(store->steps[i].layout), id) == 0) return (int32_t)i;
     }
     return -1;
 }
@@ -413,7 +426,7 @@ static mr_status block_uses(mri_store *store, uint32_t step, uint32_t slot, stru
         if (r->broken) return unreadable(err, "it ends early", s->layout->id);
         for (uint32_t i = 0; i < s->layout->use_count; i++) {
             const mri_layout_use *use = &s->layout->uses[i];
-            if (use->op->fields == NULL || name_hash(use->name) != saved.name) continue;
+            if (use->op->fields == NULL || use_hash(use) != saved.name) continue;
             const mr_status status =
                 use_restore(structs + use->offset, use, &saved, s->layout->id, err);
             if (status != MR_OK) return status;
@@ -486,7 +499,8 @@ static mr_status item_restore(mri_store *store, uint32_t step, uint32_t coll, ui
 static int32_t find_part(const mri_layout *layout, char kind, const char *part) {
     const uint32_t count = kind == 'h' ? layout->history_count : layout->collection_count;
     for (uint32_t i = 0; i < count; i++) {
-        const char *name = kind == 'h' ? layout->histories[i].name : layout->collections[i].name;
+        const char *name =
+            kind == 'h' ? layout->histories[i].name : collection_name(&layout->collections[i]);
         if (strcmp(name, part) == 0) return (int32_t)i;
     }
     return -1;

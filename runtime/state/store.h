@@ -15,6 +15,7 @@
 /* One use inside a step, for the saved form. */
 typedef struct mri_layout_use {
     const char *name;
+    const char *saved; /* its name in the saved form; NULL: the same */
     const mr_operator *op;
     uint32_t offset; /* of its struct behind the slot header */
 } mri_layout_use;
@@ -26,6 +27,7 @@ typedef struct mri_layout_history {
 
 typedef struct mri_layout_collection {
     const char *name;
+    const char *saved; /* as above */
     const mr_collection *descriptor;
     uint32_t use;
     int64_t max;
@@ -34,6 +36,7 @@ typedef struct mri_layout_collection {
 /* What a step keeps per key. Borrowed for the life of the store. */
 typedef struct mri_layout {
     const char *id;       /* of the step */
+    const char *saved;    /* its name in the saved form; NULL: the same */
     uint32_t state_bytes; /* structs of all uses */
     uint32_t timers;
     const mri_layout_use *uses;
