@@ -14,19 +14,17 @@
 #include "spec/diag.h"
 
 const mri_command *const mri_commands[] = {
-    &mri_command_run,     &mri_command_lint,
-    &mri_command_test,    &mri_command_dlq,
-    &mri_command_sim,     &mri_command_operators,
-    &mri_command_explain, &mri_command_help,
-    &mri_command_version, NULL,
+    &mri_command_run,     &mri_command_lint, &mri_command_test,    &mri_command_plan,
+    &mri_command_state,   &mri_command_dlq,  &mri_command_sim,     &mri_command_operators,
+    &mri_command_explain, &mri_command_help, &mri_command_version, NULL,
 };
 
 /* Named in the documents, so that their users hear that they come and not that they are unknown. */
 const char *const mri_commands_later[] = {
-    "graph",        "new",     "schema", "expr",     "tap",  "top",
-    "replay",       "diff",    "state",  "reset",    "plan", "check-lookahead",
-    "check-warmup", "rescale", "train",  "backtest", "load", "doctor",
-    NULL,
+    "graph",        "new",     "schema", "expr",     "tap",
+    "top",          "replay",  "diff",   "reset",    "check-lookahead",
+    "check-warmup", "rescale", "train",  "backtest", "load",
+    "doctor",       NULL,
 };
 
 const mri_command *mri_command_find(const char *name) {
@@ -138,6 +136,12 @@ static mr_status option_unknown(mri_cli *cli, const mri_command *command, const 
                          near);
 }
 
+/* "NAME,..": it may stand several times, which is the same as one list. */
+static bool option_is_list(const mri_cli_option *option) {
+    const size_t size = option->value != NULL ? strlen(option->value) : 0;
+    return size > 3 && strcmp(option->value + size - 3, ",..") == 0;
+}
+
 /* One word that starts with dashes; *at is its index and moves on over a value. */
 static mr_status option_take(mri_cli *cli, mri_cli_args *args, int argc, const char *const *argv,
                              int *at) {
@@ -152,7 +156,8 @@ static mr_status option_take(mri_cli *cli, mri_cli_args *args, int argc, const c
     const int32_t index = option_find(command, name, size);
     if (index < 0) return option_unknown(cli, command, name, size);
     const mri_cli_option *option = &command->options[index];
-    if (args->values[index] != NULL) {
+    const char *before = args->values[index];
+    if (before != NULL && !option_is_list(option)) {
         return mri_cli_usage(cli, command, "--%s stands twice", option->name);
     }
     if (option->value == NULL) {
@@ -166,7 +171,8 @@ static mr_status option_take(mri_cli *cli, mri_cli_args *args, int argc, const c
         return mri_cli_usage(cli, command, "--%s needs a value: --%s %s", option->name,
                              option->name, option->value);
     }
-    args->values[index] = equals != NULL ? equals + 1 : argv[++*at];
+    const char *value = equals != NULL ? equals + 1 : argv[++*at];
+    args->values[index] = before != NULL ? mri_format(cli->arena, "%s,%s", before, value) : value;
     return MR_OK;
 }
 

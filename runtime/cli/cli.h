@@ -22,8 +22,9 @@ typedef struct mri_cli {
 } mri_cli;
 
 typedef struct mri_cli_option {
-    const char *name;  /* without the dashes */
-    const char *value; /* what follows, for the help: "DIR"; NULL: a switch */
+    const char *name; /* without the dashes */
+    /* What follows, for the help: "DIR"; NULL: a switch; "NAME,..": a list, in one or several. */
+    const char *value;
     const char *help;
 } mri_cli_option;
 
@@ -50,7 +51,8 @@ struct mri_command {
 };
 
 extern const mri_command mri_command_dlq, mri_command_explain, mri_command_help, mri_command_lint,
-    mri_command_operators, mri_command_run, mri_command_sim, mri_command_test, mri_command_version;
+    mri_command_operators, mri_command_plan, mri_command_run, mri_command_sim, mri_command_state,
+    mri_command_test, mri_command_version;
 extern const mri_command *const mri_commands[]; /* in the order of help; NULL-terminated */
 
 /* The whole program; the result is its exit code. */

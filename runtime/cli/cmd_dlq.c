@@ -8,7 +8,7 @@
 #include "base/number.h"
 #include "base/utf8.h"
 #include "cli/load.h"
-#include "cli/log_open.h"
+#include "cli/state.h"
 #include "cli/table.h"
 #include "exec/letters.h"
 
@@ -328,16 +328,9 @@ static mr_status request_parse(mri_cli *cli, const mri_cli_args *args, struct re
     return status == MR_OK ? reason_check(cli, args, r->filter.reason) : status;
 }
 
-/* What a log says while all is well is not what was asked for. */
-static void quiet_log(void *self, mri_level level, const char *text) {
-    const mri_env *real = mri_env_real();
-    if (level >= MRI_WARN) real->log(self, level, text);
-}
-
 static mr_status dlq_plan(mri_cli *cli, const mri_cli_args *args, struct request *r, bool replay) {
     mr_error err = {0};
-    r->env = *mri_env_real();
-    r->env.log = quiet_log;
+    r->env = mri_cli_quiet_env();
     const mri_cli_log_request log = {.given = mri_cli_value(args, "log"), .env = &r->env};
     mr_status status = mri_cli_log_open(cli, r->plan, &log, &r->log, &err);
     if (status == MR_OK) status = replay ? replay_run(cli, r, &err) : show_run(cli, r, &err);

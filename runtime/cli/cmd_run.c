@@ -9,6 +9,7 @@
 #include "cli/load.h"
 #include "cli/log_open.h"
 #include "cli/run.h"
+#include "cli/state.h"
 #include "http/http.h"
 
 enum {
@@ -27,43 +28,8 @@ struct request {
     int64_t snapshot_every_us;
     bool static_instance, until_end, fresh;
     int64_t workers, batch_rows; /* workers 0: as the stage says */
+    mri_state_ids ids;           /* of --keep-state and --drop-state */
 };
-
-static mr_status stage_add(mri_cli *cli, struct request *r, const char *name) {
-    const mri_plan *plan = r->plan;
-    const char **names = mri_alloc_array(cli->arena, plan->stage_count + 1, sizeof *names);
-    for (uint32_t i = 0; i < plan->stage_count; i++) {
-        names[i] = plan->stages[i].name;
-        if (strcmp(names[i], name) != 0) continue;
-        for (uint32_t k = 0; k < r->stage_count; k++) {
-            if (r->stages[k] == &plan->stages[i]) return MR_OK;
-        }
-        r->stages[r->stage_count++] = &plan->stages[i];
-        return MR_OK;
-    }
-    const char *near = mri_nearest(name, names, plan->stage_count);
-    return mri_cli_usage(cli, &mri_command_run, "--stage: there is no stage '%.63s' in %s%s%s%s",
-                         name, plan->file, near != NULL ? "; did you mean '" : "",
-                         near != NULL ? near : "", near != NULL ? "'?" : "");
-}
-
-/* All stages, or those of --stage a,b in the order of the plan. */
-static mr_status stages_select(mri_cli *cli, struct request *r, const char *list) {
-    r->stages = mri_alloc_array(cli->arena, r->plan->stage_count, sizeof *r->stages);
-    if (list == NULL) {
-        for (uint32_t i = 0; i < r->plan->stage_count; i++) {
-            r->stages[r->stage_count++] = &r->plan->stages[i];
-        }
-        return MR_OK;
-    }
-    for (const char *at = list;; at++) {
-        const size_t size = strcspn(at, ",");
-        const mr_status status = stage_add(cli, r, mri_strndup(cli->arena, at, size));
-        if (status != MR_OK) return status;
-        at += size;
-        if (*at == '\0') return MR_OK;
-    }
-}
 
 static mr_status instance_select(mri_cli *cli, struct request *r, const char *given) {
     if (given == NULL) {
@@ -163,6 +129,41 @@ static void workers_clear(mri_run *run) {
     free(run->workers);
 }
 
+/* What an edit of the file means for saved state is decided before anything is joined or made. */
+static mr_status state_check(mri_run *run, struct request *r, mr_error *err) {
+    const mri_look_config config = {.plan = r->plan,
+                                    .stages = r->stages,
+                                    .stage_count = r->stage_count,
+                                    .log = run->log,
+                                    .ids = &r->ids};
+    mri_look *look = NULL;
+    mr_status status = mri_look_read(&config, run->cli->arena, &look, err);
+    if (status == MR_OK) status = mri_cli_state_refused(run->cli, look, &r->ids, err);
+    if (status != MR_OK) return status;
+    for (uint32_t i = 0; i < look->orphan_count; i++) {
+        mri_log_line(&run->env, MRI_WARN,
+                     "msg=\"the log has state of a stage that is not in the file; it stays, and "
+                     "'millrace plan' says more\" stage=%s",
+                     look->orphans[i]);
+    }
+    for (uint32_t i = 0; i < run->worker_count; i++) {
+        mri_worker_config *worker = &run->workers[i].config;
+        for (uint32_t k = 0; k < look->stage_count; k++) {
+            const mri_look_stage *stage = &look->stages[k];
+            if (stage->stage != worker->stage) continue;
+            mri_layout_hint *hints =
+                mri_alloc_array(run->cli->arena, stage->partitions + 1u, sizeof *hints);
+            for (uint32_t p = 0; p < stage->partitions; p++) {
+                hints[p] = stage->parts[p].layout;
+            }
+            worker->ids = &r->ids;
+            worker->layouts = hints;
+            worker->layout_count = stage->partitions;
+        }
+    }
+    return MR_OK;
+}
+
 static mr_status stages_prepare(mri_run *run, mr_error *err) {
     for (uint32_t i = 0; i < run->worker_count; i++) {
         mri_run_worker *w = &run->workers[i];
@@ -235,7 +236,7 @@ static mr_status snapshots_open(mri_run *run, const struct request *r, mri_disk 
     return MR_OK;
 }
 
-static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
+static mr_status run_all(mri_run *run, struct request *r, mr_error *err) {
     mri_disk *snapshots = NULL;
     mr_status status = mri_run_health_open(run, r->instance, r->http, err);
     if (status == MR_OK) {
@@ -243,6 +244,7 @@ static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
         status = mri_cli_log_open(run->cli, r->plan, &log, &run->log, err);
     }
     if (status == MR_OK) status = snapshots_open(run, r, &snapshots, err);
+    if (status == MR_OK) status = state_check(run, r, err);
     if (status == MR_OK) status = stages_prepare(run, err);
     if (status == MR_OK) {
         bool signalled = false;
@@ -258,7 +260,8 @@ static mr_status run_all(mri_run *run, const struct request *r, mr_error *err) {
 }
 
 static mr_status run_plan(mri_cli *cli, const mri_cli_args *args, struct request *r) {
-    mr_status status = stages_select(cli, r, mri_cli_value(args, "stage"));
+    mr_status status = mri_cli_stages(cli, args, r->plan, &r->stages, &r->stage_count);
+    if (status == MR_OK) status = mri_cli_state_ids(cli, args, &r->ids);
     if (status != MR_OK) return status;
     mr_error err = {0};
     status = mri_signals_open(&err);
@@ -296,6 +299,8 @@ static const mri_cli_option options[] = {
     {"stage", "NAME,..", "only these stages; the others run elsewhere, or not at all"},
     {"log", "LOG", "local[:DIR] (default: .millrace/PIPELINE beside FILE) or kafka://HOST:PORT,.."},
     {"until-end", NULL, "stop when everything that there is has been worked off"},
+    {"keep-state", "ID,..", "go on with the state of an output whose meaning an edit has changed"},
+    {"drop-state", "ID,..", "let go the state of an output that an edit has changed or removed"},
     {"fresh", NULL, "forget topics and state of former runs (local log only)"},
     {"instance", "NAME", "a stable name of this process, such as its pod's (default: random)"},
     {"workers", "N", "threads per stage, at most one per partition (default: as the stage says)"},
@@ -314,6 +319,8 @@ static const char *const examples[] = {
     "from the beginning to the end of the input",
     "millrace run crypto.yaml --stage candles --log kafka://kafka:9092 --http 0.0.0.0:8080",
     "one stage, as in a pod",
+    "millrace run crypto.yaml --drop-state ta.rsi_14 --keep-state c1m",
+    "after an edit: one output begins anew, another goes on",
     NULL,
 };
 
@@ -323,7 +330,11 @@ const mri_command mri_command_run = {
     .usage = "[OPTIONS] FILE",
     .details =
         "A run that starts again goes on where the last one stopped, however that was. SIGTERM\n"
-        "and Ctrl-C finish the batch, commit and exit with 0; a second one exits at once.",
+        "and Ctrl-C finish the batch, commit and exit with 0; a second one exits at once.\n"
+        "\n"
+        "Saved state that does not fit the file is refused before anything is read (9); 'millrace\n"
+        "plan' says what would be. ID is STEP.OUTPUT or STEP, with STAGE/ in front where several\n"
+        "stages have it. What fits is left as it is, so the options may stay where they are.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .examples = examples,

@@ -160,6 +160,11 @@ static void use_decide(struct finder *f, const mri_step *step, const mri_use *us
                        .alone = mri_step_alone(step),
                        .why = ""};
     if (saved == NULL || mri_saved_use_gone(saved)) {
+        const int64_t rows = use->op->warmup != NULL ? use->op->warmup(use->options) : 0;
+        if (rows > 0) {
+            edit->why =
+                mri_format(f->arena, "has values from row %" PRId64 " of a key on", rows + 1);
+        }
         if (saved != NULL) edit->generation = saved->generation;
         return;
     }

@@ -251,8 +251,35 @@ void mri_layout_format(const mri_stage *stage, const mri_edit *edits, uint32_t c
     }
 }
 
+void mri_saved_layout_write(const mri_saved_layout *layout, mri_text *out) {
+    mri_text_clear(out);
+    mri_text_puts(out, "#2\n");
+    if (layout->key != NULL) mri_text_printf(out, "k\t%s\n", layout->key);
+    for (uint32_t i = 0; i < layout->use_count; i++) {
+        const mri_saved_use *use = &layout->uses[i];
+        mri_text_printf(out, "%s\t%s\t%s\t%s\t%u\t%016" PRIx64 "\t%016" PRIx64 "\t%" PRIu32 "\n",
+                        use->alone ? "s" : "u", use->step, use->use, use->op,
+                        (unsigned)use->version, use->layout, use->meaning, use->generation);
+        if (use->histories != NULL) mri_text_printf(out, "h\t%s\n", use->histories);
+        for (uint32_t k = 0; k < use->option_count; k++) {
+            const mri_saved_option *option = &use->options[k];
+            mri_text_printf(out, "o\t%s\t%d\t%016" PRIx64 "\t%s\n", option->name,
+                            (int)option->changes, option->digest, option->text);
+        }
+    }
+}
+
 /* --- names of generations ------------------------------------------------------------------------
  */
+
+bool mri_state_named(const char *given, const char *name, uint32_t generation) {
+    const size_t size = strlen(name);
+    uint64_t number_given = 0;
+    if (strncmp(given, name, size) != 0) return false;
+    if (generation == 0) return given[size] == '\0';
+    return given[size] == '#' && number(given + size + 1, 10, UINT32_MAX, &number_given) &&
+           number_given == generation;
+}
 
 static uint32_t generation_of(const mri_edit *edits, uint32_t count, const char *step,
                               const char *use) {

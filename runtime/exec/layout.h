@@ -47,6 +47,16 @@ typedef struct mri_saved_layout {
 mr_status mri_saved_layout_parse(mr_arena *arena, const char *data, size_t size,
                                  mri_saved_layout **out, mr_error *err);
 
+/* The record again, for one that was changed in place. */
+void mri_saved_layout_write(const mri_saved_layout *layout, mri_text *out);
+/* From now on nothing that was saved of it counts. */
+static inline void mri_saved_use_drop(mri_saved_use *use) {
+    use->op = "-";
+    use->generation++;
+    use->option_count = 0;
+    use->histories = NULL;
+}
+
 static inline bool mri_saved_use_gone(const mri_saved_use *use) {
     return use->op[0] == '-';
 }
@@ -74,6 +84,8 @@ static inline bool mri_step_alone(const mri_step *step) {
     return (step->op->traits & MR_CONTAINER) == 0;
 }
 
+/* A piece of saved state bears this name: "name", or "name#2" of a later generation. */
+bool mri_state_named(const char *given, const char *name, uint32_t generation);
 /* "ta.rsi_14", or "c" for a step that is its only use. */
 const char *mri_state_name(mr_arena *arena, const char *step, const char *use);
 

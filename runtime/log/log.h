@@ -137,6 +137,10 @@ typedef struct mri_log_ops {
     /* Offset behind the last committed record. Bounded wait. */
     mr_status (*end_offset)(mri_log *, const char *topic, uint32_t partition, int64_t *next,
                             mr_error *);
+    /* What a group has committed of a topic, by partition, without joining it: MRI_OFFSET_NONE where
+     * it has nothing. *members: how many it has now. Bounded wait. */
+    mr_status (*group_look)(mri_log *, const char *group, const char *topic, uint32_t partitions,
+                            int64_t *next, uint32_t *members, mr_error *);
     /* Writes records outside of any transaction of a member, atomically, and waits; schemas, meta.
      */
     mr_status (*publish)(mri_log *, const char *topic, uint32_t partition, const mri_record *,

@@ -9,22 +9,17 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "state/saved_read.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values are written as they stand");
 
 enum {
-    BLOCK_FORMAT = 1,
     SEGMENT = 64, /* values of a history in one record; at most the slack of a ring */
 };
 
 /* Segments of a history that are kept: its reach, plus the one being filled. */
 static uint32_t segments_of(uint32_t bars) {
     return (bars + SEGMENT - 1) / SEGMENT + 1;
-}
-
-static uint32_t name_hash(const char *name) {
-    const uint64_t hash = mri_fnv64(MRI_FNV64, name, strlen(name));
-    return (uint32_t)(hash ^ hash >> 32);
 }
 
 /* State that was dropped stays behind under its old name. */
@@ -73,52 +68,6 @@ static const char *fields_read(const mr_field *fields, const char *bytes, char *
         bytes += size;
     }
     return NULL;
-}
-
-/* --- a reader that cannot run over ---------------------------------------------------------------
- */
-
-struct reader {
-    const char *at;
-    size_t left;
-    bool broken;
-};
-
-static const char *read_bytes(struct reader *r, size_t size) {
-    if (r->left < size) {
-        r->broken = true;
-        r->left = 0;
-        return NULL;
-    }
-    const char *bytes = r->at;
-    r->at += size;
-    r->left -= size;
-    return bytes;
-}
-
-static uint64_t read_number(struct reader *r, size_t size) {
-    uint64_t value = 0;
-    const char *bytes = read_bytes(r, size);
-    if (bytes != NULL) memcpy(&value, bytes, size);
-    return value;
-}
-
-static uint64_t read_big(struct reader *r, size_t size) {
-    uint64_t value = 0;
-    const char *bytes = read_bytes(r, size);
-    for (size_t i = 0; bytes != NULL && i < size; i++) {
-        value = value << 8 | (uint8_t)bytes[i];
-    }
-    return value;
-}
-
-static const char *read_name(struct reader *r) {
-    const char *end = r->left > 0 ? memchr(r->at, '\0', r->left) : NULL;
-    if (end == NULL) {
-        r->broken = true;
-        return "";
-    }
-    return read_bytes(r, (size_t)(end - r->at) + 1);
 }
 
 static void add_big(mri_text *text, uint64_t value, size_t size) {
@@ -435,9 +384,16 @@ static mr_status block_uses(mri_store *store, uint32_t step, uint32_t slot, stru
     return MR_OK;
 }
 
+/* A block that is there already is of an earlier record, which this one replaces as a whole. */
+static void block_clear(mri_store *store, uint32_t step, uint32_t slot) {
+    const mri_step_state *s = &store->steps[step];
+    memset(s->blocks.data + (size_t)slot * s->stride, 0, s->stride);
+}
+
 static mr_status block_restore(mri_store *store, uint32_t step, uint32_t slot, struct reader *r,
                                mr_error *err) {
     const mri_layout *layout = store->steps[step].layout;
+    block_clear(store, step, slot);
     if (read_number(r, 1) != BLOCK_FORMAT) return unreadable(err, "unknown format", layout->id);
     const uint64_t timers = read_number(r, 1);
     for (uint64_t i = 0; i < timers; i++) {
@@ -530,7 +486,8 @@ mr_status mri_saved_restore(mri_store *store, const void *key, size_t key_size, 
     uint32_t slot = 0;
     const mr_status status = mri_keymap_slot(&store->keys, k.at, k.left, &slot, err);
     if (status != MR_OK) return status;
-    if (value == NULL && kind != 'm') return unreadable(err, "a deleted piece", id);
+    if (value == NULL && kind == 'b') block_clear(store, (uint32_t)step, slot);
+    if (value == NULL && kind != 'm') return MR_OK; /* `state drop --key` */
     if (kind == 'b') return block_restore(store, (uint32_t)step, slot, &v, err);
     if (kind == 'h') {
         return segment_restore(store, (uint32_t)step, (uint32_t)index, slot, &v, err);

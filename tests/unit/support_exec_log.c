@@ -156,6 +156,15 @@ static mr_status fault_end_offset(mri_log *log, const char *topic, uint32_t part
     return status == MR_OK ? x->sim->ops->end_offset(x->sim, topic, partition, next, err) : status;
 }
 
+static mr_status fault_group_look(mri_log *log, const char *group, const char *topic,
+                                  uint32_t partitions, int64_t *next, uint32_t *members,
+                                  mr_error *err) {
+    exec *x = exec_of(log);
+    const mr_status status = busy(x, x->faults.busy, "group_look", err);
+    if (status != MR_OK) return status;
+    return x->sim->ops->group_look(x->sim, group, topic, partitions, next, members, err);
+}
+
 static mr_status fault_publish(mri_log *log, const char *topic, uint32_t partition,
                                const mri_record *records, uint32_t count, mr_error *err) {
     mri_log *sim = exec_of(log)->sim;
@@ -373,6 +382,7 @@ static const mri_log_ops fault_ops = {
     .reader_close = fault_reader_close,
     .bounds = fault_bounds,
     .end_offset = fault_end_offset,
+    .group_look = fault_group_look,
     .publish = fault_publish,
     .member_open = fault_member_open,
     .close = fault_close,

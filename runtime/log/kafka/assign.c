@@ -63,7 +63,7 @@ mr_status mri_kafka_committed(mri_member *member, rd_kafka_topic_partition_list_
 }
 
 /* What commit() has put beside the offset: the engine's own number for the place. */
-static int64_t engine_offset(const rd_kafka_topic_partition_t *place) {
+int64_t mri_kafka_engine_offset(const rd_kafka_topic_partition_t *place) {
     char text[64];
     const size_t front = sizeof KAFKA_METADATA_PREFIX - 1;
     if (place->metadata == NULL || place->metadata_size >= sizeof text) return place->offset;
@@ -103,7 +103,7 @@ static mr_status queue_place(mri_member *member, struct kafka_queue *queue,
         mri_kafka_watermarks(member->log, topic, queue->partition, &low, &stable, err);
     if (status != MR_OK) return status;
     if (place->offset >= 0) {
-        queue->committed = engine_offset(place);
+        queue->committed = mri_kafka_engine_offset(place);
         queue->start = place->offset;
         if (low - place->offset > 1) {
             return mri_kafka_out_of_range(member, queue, place->offset, err);

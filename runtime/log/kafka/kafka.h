@@ -4,6 +4,7 @@
  * open.c         the log: waiting for a broker, the table of operations
  * topic.c        creating topics and comparing them with their declaration
  * scan.c         reading a partition without a group; where it begins and ends
+ * group.c        what a group has, seen from outside
  * publish.c      records outside of a transaction
  * record.c       mri_record to and from librdkafka's messages
  * member.c       a worker's consumer: poll, fetch, seek, wake
@@ -214,6 +215,12 @@ mr_status mri_kafka_end_offset(mri_log *base, const char *name, uint32_t partiti
 mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_t partition,
                                int64_t *low, int64_t *stable, mr_error *err);
 
+/* --- group.c ---------------------------------------------------------------------------------- */
+
+mr_status mri_kafka_group_look(mri_log *base, const char *group, const char *topic,
+                               uint32_t partitions, int64_t *next, uint32_t *members,
+                               mr_error *err);
+
 /* --- publish.c -------------------------------------------------------------------------------- */
 
 mr_status mri_kafka_publish(mri_log *base, const char *name, uint32_t partition,
@@ -258,6 +265,8 @@ void mri_kafka_unassign(mri_member *member);
 /* The group's committed offsets of `list`, once no transaction is open on them. Bounded wait. */
 mr_status mri_kafka_committed(mri_member *member, rd_kafka_topic_partition_list_t *list,
                               mr_error *err);
+/* The engine's own number for a committed place. */
+int64_t mri_kafka_engine_offset(const rd_kafka_topic_partition_t *place);
 rd_kafka_topic_partition_t *mri_kafka_list_add(const mri_member *member,
                                                rd_kafka_topic_partition_list_t *list,
                                                uint32_t input, uint32_t partition);

@@ -51,6 +51,7 @@ static const mri_log_ops kafka_ops = {
     .reader_close = mri_kafka_reader_close,
     .bounds = mri_kafka_bounds,
     .end_offset = mri_kafka_end_offset,
+    .group_look = mri_kafka_group_look,
     .publish = mri_kafka_publish,
     .member_open = mri_kafka_member_open,
     .close = kafka_close,

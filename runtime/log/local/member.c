@@ -443,6 +443,48 @@ static mr_status local_member_commit(mri_member *member, const mri_offset *offse
     return status == MR_OK ? local_abort(member, err) : status; /* nothing is left to abort */
 }
 
+/* --- seen from outside ------------------------------------------------------------------------ */
+
+static int group_read(struct local_log *log, MDB_txn *txn, const struct local_topic *topic,
+                      const char *group, uint32_t partition, int64_t *next) {
+    struct local_key at;
+    local_key_group(&at, topic, partition, group);
+    MDB_val key = local_key_val(&at), data;
+    const int code = mdb_get(txn, log->tables[TABLE_GROUPS], &key, &data);
+    *next = MRI_OFFSET_NONE;
+    if (code != 0) return code == MDB_NOTFOUND ? 0 : code;
+    if (data.mv_size != 8) return MDB_CORRUPTED;
+    *next = (int64_t)local_get64(data.mv_data);
+    return *next < MRI_OFFSET_NONE ? MDB_CORRUPTED : 0;
+}
+
+static mr_status local_group_look(mri_log *base, const char *group, const char *name,
+                                  uint32_t partitions, int64_t *next, uint32_t *members,
+                                  mr_error *err) {
+    struct local_log *log = (struct local_log *)base;
+    struct local_topic *topic = NULL;
+    const mr_status status =
+        local_topic_partition(log, name, partitions > 0 ? partitions - 1 : 0, &topic, err);
+    if (status != MR_OK) return status;
+    MDB_txn *txn = NULL;
+    local_gate_enter(log);
+    int code = local_readable(log);
+    if (code == 0) code = mdb_txn_begin(log->mdb, NULL, MDB_RDONLY, &txn);
+    for (uint32_t p = 0; code == 0 && p < partitions; p++) {
+        code = group_read(log, txn, topic, group, p, &next[p]);
+    }
+    if (txn != NULL) mdb_txn_abort(txn);
+    local_gate_leave(log);
+    if (code != 0) return local_fail(log, code, "a group is read", err);
+    *members = 0;
+    (void)pthread_mutex_lock(&log->members_mutex);
+    for (const mri_member *member = log->members; member != NULL; member = member->next) {
+        *members += strcmp(member->group, group) == 0;
+    }
+    (void)pthread_mutex_unlock(&log->members_mutex);
+    return MR_OK;
+}
+
 const mri_log_ops local_ops = {
     .topic_ensure = local_topic_ensure,
     .scan = local_scan,
@@ -452,6 +494,7 @@ const mri_log_ops local_ops = {
     .reader_close = local_reader_close,
     .bounds = local_bounds,
     .end_offset = local_end_offset,
+    .group_look = local_group_look,
     .publish = local_publish,
     .member_open = local_member_open,
     .close = local_close,

@@ -131,6 +131,7 @@ mri_answer mri_broker_sync(mri_broker *broker, const char *group, uint64_t membe
                            const char *instance, uint32_t *generation, bool *assigned);
 mri_answer mri_broker_heartbeat(mri_broker *broker, const char *group, const mri_membership *as);
 void mri_broker_leave(mri_broker *broker, const char *group, uint64_t member);
+uint32_t mri_broker_members(mri_broker *broker, const char *group);
 /* UNSTABLE: a transaction is open on it. */
 mri_answer mri_broker_committed(mri_broker *broker, const char *group,
                                 const mri_broker_topic *topic, uint32_t partition, mri_place *out);

@@ -22,6 +22,10 @@ struct group *mri_broker_group(mri_broker *broker, const char *name) {
     return group;
 }
 
+uint32_t mri_broker_members(mri_broker *broker, const char *group) {
+    return (uint32_t)mri_broker_group(broker, group)->member_count;
+}
+
 static struct group_member *member_find(const struct group *group, uint64_t id) {
     for (size_t i = 0; i < group->member_count; i++) {
         if (group->members[i].id == id) return &group->members[i];

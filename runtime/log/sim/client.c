@@ -268,6 +268,25 @@ static mr_status sim_end_offset(mri_log *base, const char *name, uint32_t partit
     return mri_sim_leave(client, MRI_SIM_BOUNDS, err);
 }
 
+static mr_status sim_group_look(mri_log *base, const char *group, const char *name,
+                                uint32_t partitions, int64_t *next, uint32_t *members,
+                                mr_error *err) {
+    struct sim_client *client = sim_client_of(base);
+    mri_broker_topic *topic = NULL;
+    mr_status status = sim_call(client, MRI_SIM_COMMITTED, err);
+    if (status == MR_OK) {
+        status = sim_need_partition(client, name, partitions > 0 ? partitions - 1 : 0, &topic, err);
+    }
+    for (uint32_t p = 0; status == MR_OK && p < partitions; p++) {
+        mri_place place = {.next = MRI_OFFSET_NONE};
+        (void)mri_broker_committed(client->broker, group, topic, p, &place);
+        next[p] = place.next;
+    }
+    if (status != MR_OK) return status;
+    *members = mri_broker_members(client->broker, group);
+    return mri_sim_leave(client, MRI_SIM_COMMITTED, err);
+}
+
 /* --- writing without a member --------------------------------------------------------------------
  */
 
@@ -310,6 +329,7 @@ static const mri_log_ops sim_ops = {
     .reader_close = sim_reader_close,
     .bounds = sim_bounds,
     .end_offset = sim_end_offset,
+    .group_look = sim_group_look,
     .publish = sim_publish,
     .member_open = mri_sim_member_open,
     .close = sim_close,
