@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "exec/chain.h"
+#include "exec/look.h"
 #include "support_random.h"
 
 enum { TURNS_MAX = 1000000, STEP_US = 20000 };
@@ -258,6 +259,9 @@ static mr_status worker_start(exec *x, const mri_stage *stage, const exec_run *r
                    .until_end = run->until_end,
                    .batch_rows = run->batch_rows > 0 ? run->batch_rows : MR_BATCH_ROWS,
                    .undo_bytes_max = run->undo_bytes_max,
+                   .ids = x->ids,
+                   .layouts = x->hints,
+                   .layout_count = x->hint_count,
                    .snapshots = run->snapshots,
                    .snapshot_every_us = run->snapshot_every_us,
                    .snapshot_stop_us = run->snapshot_stop_us,
@@ -276,10 +280,40 @@ static mr_status worker_start(exec *x, const mri_stage *stage, const exec_run *r
     return status;
 }
 
+static mri_state_id *ids_of(exec *x, const char *list, uint32_t *count) {
+    mri_state_id *ids = mri_alloc_array(x->arena, strlen(list) + 1, sizeof *ids);
+    for (const char *at = list; at != NULL;
+         at = at[strcspn(at, ",")] == ',' ? strchr(at, ',') + 1 : NULL) {
+        cr_assert(mri_state_id_parse(x->arena, at, strcspn(at, ","), &ids[(*count)++]));
+    }
+    return ids;
+}
+
+static mr_status edits_prepare(exec *x, const mri_stage *stage, const exec_run *run) {
+    mri_state_ids *ids = mri_alloc(x->arena, sizeof *ids);
+    if (run->keep != NULL) ids->keep = ids_of(x, run->keep, &ids->keep_count);
+    if (run->drop != NULL) ids->drop = ids_of(x, run->drop, &ids->drop_count);
+    x->ids = ids;
+    x->hints = NULL;
+    x->hint_count = 0;
+    if (!run->looks) return MR_OK;
+    const mri_look_config config = {
+        .plan = x->plan, .stages = &stage, .stage_count = 1, .log = x->sim, .ids = ids};
+    mri_look *look = NULL;
+    const mr_status status = mri_look_read(&config, x->arena, &look, &x->err);
+    cr_assert_eq(status, MR_OK, "%s", x->err.text);
+    x->hint_count = look->stages[0].partitions;
+    x->hints = mri_alloc_array(x->arena, x->hint_count + 1u, sizeof *x->hints);
+    for (uint32_t p = 0; p < x->hint_count; p++) {
+        x->hints[p] = look->stages[0].parts[p].layout;
+    }
+    return mri_look_status(look);
+}
+
 mr_status exec_try_start(exec *x, const char *name, exec_run run) {
     const mri_stage *stage = stage_of(x, name);
     const uint32_t workers = run.workers > 0 ? run.workers : 1;
-    mr_status status = MR_OK;
+    mr_status status = edits_prepare(x, stage, &run);
     for (uint32_t i = 0; i < workers && status == MR_OK; i++) {
         status = worker_start(x, stage, &run, i);
     }

@@ -54,6 +54,8 @@ typedef struct exec_run {
     mri_disk *snapshots;
     int64_t snapshot_every_us, snapshot_stop_us;
     uint32_t snapshot_slice_keys;
+    const char *keep, *drop; /* lists, as of --keep-state and --drop-state; NULL: none */
+    bool looks; /* as `run` does: what the log has is looked at first, and given to the workers */
 } exec_run;
 
 typedef struct exec_worker {
@@ -82,6 +84,9 @@ typedef struct exec {
     const void *sink_options[EXEC_SINKS];
     mri_topic_rows **rows; /* by index of the topic; NULL: not fed yet */
     uint32_t *partitions;
+    struct mri_state_ids *ids; /* of the last start */
+    mri_layout_hint *hints;
+    uint32_t hint_count;
     mri_text lines;   /* what the workers had to say */
     uint32_t retries; /* turns that had to be done again */
     mr_error err;     /* of the last call that failed */
