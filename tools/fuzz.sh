@@ -73,7 +73,7 @@ fuzz_main() {
         esac
         shift
     done
-    [ "$seconds" -gt 0 ] && [ "$jobs" -gt 0 ] || usage "fuzz: nothing to do for no time, or no jobs"
+    { [ "$seconds" -gt 0 ] && [ "$jobs" -gt 0 ]; } || usage "fuzz: nothing to do for no time, or no jobs"
     if [ -z "$targets" ]; then
         fuzz_list
         return

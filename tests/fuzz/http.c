@@ -15,7 +15,8 @@
 
 enum { WORKERS = 3, ANSWER_MS = 4000, SILENT_MS = 20, ANSWER_MAX = 1 << 20 };
 
-static mri_http_worker workers[WORKERS];
+static mri_http_worker workers[WORKERS] = {
+    {.stage = "candles"}, {.stage = "candles"}, {.stage = "indicators"}};
 static bool is_stopping;
 static int64_t clock_us = INT64_C(1700000000000000);
 
@@ -38,6 +39,7 @@ static bool stopping(void *self) {
 static const mri_env env = {.now_us = now, .wall_us = now};
 static const mri_http_view view = {.pipeline = "fuzz",
                                    .version = "1",
+                                   .instance = "fuzz-1",
                                    .env = &env,
                                    .workers = WORKERS,
                                    .read = read_worker,

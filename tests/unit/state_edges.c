@@ -405,8 +405,6 @@ Test(state_edges, each_kind_of_damage_has_its_words) {
     refused(BYTES("bs"), BYTES("1"), "unknown kind");
     refused(BYTES("ms\0open\0\200\0"), BYTES("1"), "ends early");
     refused(BYTES("hs\0clo"), BYTES("1"), "ends early");
-    refused(BYTES("bs\0k"), NULL, 0, "deleted");
-    refused(BYTES(PAST_KEY), NULL, 0, "deleted");
     refused(BYTES("bs\0k"), BYTES("\2"), "unknown format");
     refused(BYTES("bs\0k"), BYTES("\1\1\0"), "ends early");
     refused(BYTES(PAST_KEY), BYTES("\0\0\0\0"), "odd size");
@@ -425,6 +423,30 @@ Test(state_edges, each_kind_of_damage_has_its_words) {
             "bool");
     char much[8 + 65 * 8] = {0};
     refused(BYTES(PAST_KEY), much, sizeof much, "odd size");
+}
+
+/* `state drop --key` writes it, and a changelog that is not compacted yet has both. */
+Test(state_edges, a_deleted_block_takes_back_what_was_restored_of_it) {
+    static const char zeros[64];
+    mri_store store;
+    mr_error err = {0};
+    bool stale = false;
+    uint32_t slot = 0;
+    must_open(&store);
+    const mri_step_state *s = &store.steps[1];
+    cr_assert_eq(mri_keymap_slot(&store.keys, "k", 1, &slot, NULL), MR_OK);
+    char *block = s->blocks.data + (size_t)slot * s->stride;
+    memset(block, 1, s->stride);
+    const char *keys[] = {"bs\0k", PAST_KEY};
+    const size_t sizes[] = {4, sizeof PAST_KEY - 1};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        cr_assert_eq(mri_saved_restore(&store, keys[i], sizes[i], NULL, 0, &stale, &err), MR_OK,
+                     "%s", err.text);
+        cr_assert_not(stale);
+    }
+    cr_assert_leq(s->stride, sizeof zeros);
+    cr_assert_arr_eq(block, zeros, s->stride);
+    mri_store_close(&store);
 }
 
 /* What the pipeline file has no more, and what stands beyond the reach of a history now. */
