@@ -132,7 +132,8 @@ static void key_parse(struct request *r, const char *given) {
         commas += *at == ',';
         at += escaped ? 4 : 1;
     }
-    for (size_t i = 0; columns > 1 && commas + 1 == columns && i < r->key_size; i++) {
+    const bool joined = memchr(key, 0x1f, r->key_size) != NULL;
+    for (size_t i = 0; !joined && commas + 1 == columns && i < r->key_size; i++) {
         if (key[i] == ',') key[i] = 0x1f;
     }
     r->key = key;

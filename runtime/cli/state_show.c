@@ -37,13 +37,15 @@ struct show {
 /* --- texts ---------------------------------------------------------------------------------------
  */
 
-/* Columns of a key are joined by 0x1F; bytes that are no text are escaped. */
+/* As `state get` takes it: a comma between the columns of a key, unless one of them has a comma
+ * itself; bytes that are no text are escaped. */
 static const char *key_text(mr_arena *arena, const char *key, uint32_t size) {
     mri_text text = {0};
+    const bool commas = size > 0 && memchr(key, ',', size) != NULL;
     for (uint32_t at = 0; at < size;) {
         uint32_t code = 0;
         const size_t bytes = mri_utf8_next(key + at, size - at, &code);
-        if (bytes > 0 && code == 0x1f) {
+        if (bytes > 0 && code == 0x1f && !commas) {
             mri_text_puts(&text, ",");
         } else if (bytes == 0 || code < 0x20 || code == 0x7f) {
             mri_text_printf(&text, "\\x%02x", (unsigned)(unsigned char)key[at]);

@@ -17,7 +17,7 @@ golden main --help
 golden main help
 golden main -h
 golden exit-codes help exit-codes
-for command in run lint test dlq operators explain help version; do
+for command in run lint test plan state dlq operators explain help version; do
     golden "$command" "$command" --help
     golden "$command" help "$command"
     has "$ROOT/tests/cli/help/main.txt" "  $command "
@@ -66,7 +66,7 @@ EOF
 run_cli 2 zzzzzzzz
 has err "unknown command 'zzzzzzzz'"
 has_not err 'did you mean'
-for later in graph new schema expr tap top replay diff state reset plan check-lookahead \
+for later in graph new schema expr tap top replay diff reset check-lookahead \
     check-warmup rescale train backtest load doctor; do
     grep -qE "^not in this version:.* $later( |\$)" "$ROOT/tests/cli/help/main.txt" ||
         fail "help does not list $later"

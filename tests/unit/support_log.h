@@ -42,7 +42,8 @@ typedef struct log_kind {
     X(reader)              \
     X(reader_places)       \
     X(reader_compacted)    \
-    X(bounds)
+    X(bounds)              \
+    X(groups)
 /* Calls come from several threads, and member_poll() waits. */
 #define LOG_CONFORMANCE_THREADS(X) \
     X(two_threads)                 \

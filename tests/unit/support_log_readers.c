@@ -226,3 +226,35 @@ void log_conform_bounds(const log_kind *kind) {
     cr_assert_neq(log->ops->bounds(log, log_name(kind, "none"), 0, &bounds, &err), MR_OK);
     kind->close(kind->self, log);
 }
+
+void log_conform_groups(const log_kind *kind) {
+    mri_log *log = kind->open(kind->self);
+    log_topic(kind, log, "in", 2, false);
+    log_reader writer;
+    mr_error err = {0};
+    int64_t next[2] = {0, 0}, deadline;
+    uint32_t members = 9;
+    const char *group = log_name(kind, "w"), *topic = log_name(kind, "in");
+    cr_assert_eq(log->ops->group_look(log, group, topic, 2, next, &members, &err), MR_OK, "%s",
+                 err.text);
+    cr_assert(next[0] == MRI_OFFSET_NONE && next[1] == MRI_OFFSET_NONE && members == 0);
+    log_join(kind, log, &(log_join_options){.group = "w", .inputs = {"in"}}, &writer);
+    log_begin(&writer);
+    log_commit(&writer, 0, 1, 0);
+    cr_assert_eq(log->ops->group_look(log, group, topic, 2, next, &members, &err), MR_OK, "%s",
+                 err.text);
+    cr_assert(next[0] == MRI_OFFSET_NONE && next[1] == 0);
+    if (kind->by_key || !kind->dense) cr_assert_eq(members, 1u); /* the one in memory has none */
+    log_leave(&writer);
+    const mri_env *env = mri_env_real();
+    deadline = env->now_us(env->self) + LOG_PATIENCE_US;
+    do {
+        cr_assert_eq(log->ops->group_look(log, group, topic, 2, next, &members, &err), MR_OK);
+    } while (members > 0 && env->now_us(env->self) < deadline);
+    cr_assert_eq(members, 0u);
+    cr_assert_eq(next[1], 0);
+    cr_assert_neq(log->ops->group_look(log, group, topic, 3, next, &members, &err), MR_OK);
+    cr_assert_neq(log->ops->group_look(log, group, log_name(kind, "none"), 1, next, &members, &err),
+                  MR_OK);
+    kind->close(kind->self, log);
+}
