@@ -105,7 +105,8 @@ static mr_status target_parse(struct request *r, const mri_stage **stage, mr_err
     const char *slash = strchr(r->place, '/');
     const size_t size = slash != NULL ? (size_t)(slash - r->place) : strlen(r->place);
     mri_state_id id = {0};
-    if (slash != NULL && !mri_state_id_parse(arena, slash + 1, strlen(slash + 1), &id)) {
+    if (slash != NULL &&
+        (!mri_state_id_parse(arena, slash + 1, strlen(slash + 1), &id) || id.stage != NULL)) {
         return mr_fail(err, MR_ERR_USAGE, NULL, "'%.130s' is no place; write STAGE[/STEP[.OUTPUT]]",
                        r->place);
     }
