@@ -43,6 +43,7 @@ static mr_status assigned(void *self, const uint32_t *partitions, uint32_t count
     struct drop *d = self;
     (void)unchanged;
     (void)err;
+    d->lost = count < d->config->stage->partitions; /* somebody else has the rest */
     for (uint32_t i = 0; i < count; i++) {
         if (partitions[i] >= d->config->stage->partitions) continue;
         d->owned[partitions[i]] = true;

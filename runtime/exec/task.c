@@ -268,7 +268,12 @@ void mri_task_end(mri_task *task, int64_t final_us) {
     task->ends++;
 }
 
+/* Where a topic without marks ends is not known before it is looked at, whatever an earlier run has
+ * saved. */
 bool mri_task_ended(const mri_task *task) {
+    const struct mri_worker *worker = task->worker;
+    const bool unmarked = worker->input != NULL && !worker->input->marks;
+    if (worker->config.until_end && unmarked && task->target == MRI_OFFSET_NONE) return false;
     if (task->source != NULL && !task->source->ctx.ended) return false;
     return task->time.final_us != MR_TIME_NONE && task->next >= task->target && !task->dirty;
 }

@@ -294,6 +294,27 @@ Test(exec_edit, faults_on_the_way_change_nothing) {
     exec_trades_close(&trades);
 }
 
+/* The commit that an edit begins with is not the end of a run that has an end. */
+Test(exec_edit, a_run_to_the_end_reads_what_came_before_the_edit) {
+    exec_trades trades;
+    exec y;
+    random_start();
+    exec_trades_open(&trades, ROWS, KEYS, 0);
+    exec_open(&y, BOTH);
+    exec_topic(&y, "trades", PARTITIONS);
+    feed(&y, &trades, 0, HALF);
+    exec_start(&y, "s", (exec_run){.until_end = true});
+    exec_until_end(&y);
+    const size_t half = strlen(exec_by_key(&y, "out"));
+    exec_edit(&y, HEAD CANDLES TA(SMA_9 ", " RSI));
+    feed(&y, &trades, HALF, ROWS);
+    exec_start(&y, "s", (exec_run){.until_end = true, .drop = "ta.sma"});
+    exec_until_end(&y);
+    cr_assert_gt(strlen(exec_by_key(&y, "out")), half * 3 / 2);
+    exec_close(&y);
+    exec_trades_close(&trades);
+}
+
 /* --- what the log says ---------------------------------------------------------------------------
  */
 
