@@ -299,7 +299,7 @@ static inline bool xgb_item(enum xgb_field field, json_value item, int64_t count
     }
 }
 
-/* Fills raw[0 .. count) from the arrays, which stand side by side in the text and are of one length. */
+/* Fills raw[0 .. count) from the arrays, which stand side by side in the text. */
 static inline bool xgb_tree_items(xgb_reader *r, json_value tree, xgb_raw *raw, int64_t count) {
     json_value key;
     for (enum xgb_field field = 0; field < XGB_FIELDS; field++) {
@@ -307,6 +307,7 @@ static inline bool xgb_tree_items(xgb_reader *r, json_value tree, xgb_raw *raw, 
         int64_t i = 0, kind = 0;
         for (json_value item = json_first(array, &key); item.data != NULL;
              item = json_next(array, item, &key), i++) {
+            if (i == count) return xgb_fail(r, "the arrays of a tree differ in length");
             if (!xgb_item(field, item, count, &raw[i], &kind)) {
                 return xgb_fail(r, r->in->rt->format(r->in, "'%s' of a tree cannot be read",
                                                      xgb_arrays[field]));
@@ -354,11 +355,11 @@ typedef struct xgb_sizes {
 
 /* Before memory is taken for them: a node is never less text than its share of the arrays. Models
  * older than categories have no split_type. */
-static inline bool xgb_arrays_fit(json_value tree, int64_t nodes) {
+static inline bool xgb_arrays_reach(json_value tree, int64_t nodes) {
     for (enum xgb_field field = 0; field < XGB_FIELDS; field++) {
         const json_value array = json_get(tree, xgb_arrays[field]);
         if (field == XGB_KIND && array.data == NULL) break;
-        if ((int64_t)json_count(array) != nodes) return false;
+        if ((int64_t)json_count(array) < nodes) return false;
     }
     return true;
 }
@@ -375,7 +376,7 @@ static inline bool xgb_sizes_read(xgb_reader *r, json_value trees, xgb_sizes *si
         }
         const int64_t nodes = (int64_t)json_count(json_get(tree, "left_children"));
         if (nodes < 1) return xgb_fail(r, "a tree has no nodes");
-        if (!xgb_arrays_fit(tree, nodes)) {
+        if (!xgb_arrays_reach(tree, nodes)) {
             return xgb_fail(r, "the arrays of a tree differ in length");
         }
         sizes->trees++;

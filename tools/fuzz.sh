@@ -73,7 +73,9 @@ fuzz_main() {
         esac
         shift
     done
-    { [ "$seconds" -gt 0 ] && [ "$jobs" -gt 0 ]; } || usage "fuzz: nothing to do for no time, or no jobs"
+    if [ "$seconds" -eq 0 ] || [ "$jobs" -eq 0 ]; then
+        usage "fuzz: there is nothing to do for no time, or with no jobs"
+    fi
     if [ -z "$targets" ]; then
         fuzz_list
         return

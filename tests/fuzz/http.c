@@ -15,8 +15,9 @@
 
 enum { WORKERS = 3, ANSWER_MS = 4000, SILENT_MS = 20, ANSWER_MAX = 1 << 20 };
 
-static mri_http_worker workers[WORKERS] = {
-    {.stage = "candles"}, {.stage = "candles"}, {.stage = "indicators"}};
+static mri_http_worker workers[WORKERS];
+/* What the server shows, from its own thread. */
+static const mri_http_worker served = {.stage = "candles", .stats.watermark_us = MR_TIME_NONE};
 static bool is_stopping;
 static int64_t clock_us = INT64_C(1700000000000000);
 
@@ -29,6 +30,12 @@ static void read_worker(void *self, uint32_t worker, mri_http_worker *out) {
     (void)self;
     FUZZ_CHECK(worker < WORKERS);
     *out = workers[worker];
+}
+
+static void read_served(void *self, uint32_t worker, mri_http_worker *out) {
+    (void)self;
+    FUZZ_CHECK(worker < WORKERS);
+    *out = served;
 }
 
 static bool stopping(void *self) {
@@ -101,7 +108,9 @@ static void check_pages(fuzz_input *in) {
 static uint16_t server_port(void) {
     static mri_http *http;
     mr_error err = {0};
-    if (http == NULL) FUZZ_CHECK(mri_http_open("127.0.0.1:0", &view, &http, &err) == MR_OK);
+    mri_http_view own = view;
+    own.read = read_served;
+    if (http == NULL) FUZZ_CHECK(mri_http_open("127.0.0.1:0", &own, &http, &err) == MR_OK);
     return (uint16_t)strtoul(strrchr(mri_http_url(http), ':') + 1, NULL, 10);
 }
 

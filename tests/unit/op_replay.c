@@ -273,8 +273,9 @@ Test(op_replay, lines_that_are_no_frames_are_rejected_with_their_place) {
                      "a.log:10: the trade frame has no quantity 'q'\n"
                      "a.log:11: the trade frame does not say who was the maker, 'm'\n"
                      "a.log:12: the trade frame has no trade id 't'\n"
+                     "a.log:13: the time 'T' of the trade frame is not in the years 1 to 9999\n"
                      "a.log:14: the trade frame has no time 'T' in milliseconds\n");
-    cr_assert_eq(w.ctx.rejected, 13);
+    cr_assert_eq(w.ctx.rejected, 14);
     cr_assert_eq(w.ctx.skipped, 0);
     clean(&w);
 }

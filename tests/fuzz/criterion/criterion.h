@@ -16,6 +16,12 @@
     fuzz_check((a) != CR_FIRST(__VA_ARGS__, 0), #a " != " CR_TEXT(__VA_ARGS__), __FILE__, __LINE__)
 #define cr_assert_leq(a, ...) \
     fuzz_check((a) <= CR_FIRST(__VA_ARGS__, 0), #a " <= " CR_TEXT(__VA_ARGS__), __FILE__, __LINE__)
+#define cr_assert_lt(a, ...) \
+    fuzz_check((a) < CR_FIRST(__VA_ARGS__, 0), #a " < " CR_TEXT(__VA_ARGS__), __FILE__, __LINE__)
+#define cr_assert_geq(a, ...) \
+    fuzz_check((a) >= CR_FIRST(__VA_ARGS__, 0), #a " >= " CR_TEXT(__VA_ARGS__), __FILE__, __LINE__)
+#define cr_assert_not(...) \
+    fuzz_check(!CR_FIRST(__VA_ARGS__, 0), "!" CR_TEXT(__VA_ARGS__), __FILE__, __LINE__)
 #define cr_assert_not_null(...) \
     fuzz_check(CR_FIRST(__VA_ARGS__, 0) != NULL, CR_TEXT(__VA_ARGS__), __FILE__, __LINE__)
 
