@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,8 @@ enum { JOBS_MAX = 64, SHOWN_MAX = 20, PROGRESS_MS = 250, SEEDS_DEFAULT = 100 };
 struct message {
     uint64_t seed, digest;
     int64_t virtual_us, rows;
-    uint32_t kills, pauses, lost, text;
+    mri_sim_counts counts;
+    uint32_t text;
     mr_status status;
     bool begins, passed;
 };
@@ -43,10 +45,11 @@ struct sim {
     mri_simulation simulation;
     uint64_t first, last;
     uint32_t jobs;
-    bool digests;
+    bool digests, to_failure;
+    bool stopping; /* what children do does not count any more */
     uint64_t passed, failed;
     int64_t virtual_us, rows, began_us, shown_us;
-    uint64_t kills, pauses, lost;
+    mri_sim_counts counts;
     mr_status status;
 };
 
@@ -82,9 +85,7 @@ static bool seed_run(const struct sim *sim, uint64_t seed, int to) {
     message.digest = out.digest;
     message.virtual_us = out.virtual_us;
     message.rows = out.rows;
-    message.kills = out.kills;
-    message.pauses = out.pauses;
-    message.lost = out.lost;
+    message.counts = out.counts;
     message.text = (uint32_t)out.report.size;
     const bool told =
         write_all(to, &message, sizeof message) && write_all(to, out.report.data, out.report.size);
@@ -153,12 +154,12 @@ static void message_take(struct sim *sim, struct job *job, const struct message 
                          const char *text) {
     job->busy = m->begins;
     job->seed = m->seed;
-    if (m->begins) return;
+    if (m->begins || sim->stopping) return;
     sim->virtual_us += m->virtual_us;
     sim->rows += m->rows;
-    sim->kills += m->kills;
-    sim->pauses += m->pauses;
-    sim->lost += m->lost;
+#define X(name, text) sim->counts.name += m->counts.name;
+    MRI_SIM_COUNTS(X)
+#undef X
     if (m->status != MR_OK && sim->status == MR_OK) sim->status = m->status;
     if (sim->digests) {
         (void)fprintf(sim->cli->out, "seed %" PRIu64 " %016" PRIx64 "\n", m->seed, m->digest);
@@ -167,6 +168,7 @@ static void message_take(struct sim *sim, struct job *job, const struct message 
         sim->passed++;
     } else {
         seed_failed(sim, m->seed, text, m->text);
+        sim->stopping = sim->to_failure;
     }
 }
 
@@ -198,6 +200,7 @@ static void job_end(struct sim *sim, struct job *job) {
     (void)close(job->pipe);
     mri_text_free(&job->in);
     if (WIFEXITED(state) && WEXITSTATUS(state) == 0 && !job->busy) return;
+    if (sim->stopping) return;
     char text[128];
     const int size =
         WIFSIGNALED(state)
@@ -235,6 +238,9 @@ static void jobs_watch(struct sim *sim, struct job *jobs, uint32_t count) {
             if (wait[i].revents != 0) job_read(sim, which[i]);
         }
         progress_show(sim);
+        for (uint32_t i = 0; sim->stopping && i < count; i++) {
+            (void)kill(jobs[i].pid, SIGKILL);
+        }
     }
     line_clear(sim);
     for (uint32_t i = 0; i < count; i++) {
@@ -274,11 +280,8 @@ static mr_status mutant_parse(struct sim *sim) {
         row++;
     }
     if (row->name == NULL) {
-        (void)fprintf(sim->cli->err, "the mutants are:\n");
-        for (row = mri_mutants; row->name != NULL; row++) {
-            (void)fprintf(sim->cli->err, "  %-28s %s\n", row->name, row->bug);
-        }
-        return mri_cli_usage(sim->cli, sim->args->command, "there is no mutant '%.60s'", name);
+        return mri_cli_usage(sim->cli, sim->args->command,
+                             "there is no mutant '%.60s'; --mutants lists them", name);
     }
 #ifdef MR_FAULTS
     sim->simulation.mutant = row->name;
@@ -297,10 +300,18 @@ static void summary_print(const struct sim *sim) {
                   " failed, in %.1f s (%.1f a second)\n",
                   sim->first, sim->last, sim->passed, sim->failed, seconds,
                   seconds > 0 ? (double)done / seconds : 0);
-    (void)fprintf(sim->cli->out,
-                  "  %" PRId64 " rows, %.0f virtual minutes, %" PRIu64 " kills, %" PRIu64
-                  " standstills, %" PRIu64 " calls that failed\n",
-                  sim->rows, (double)sim->virtual_us / 6e7, sim->kills, sim->pauses, sim->lost);
+    (void)fprintf(sim->cli->out, "  %" PRId64 " rows, %.0f virtual minutes", sim->rows,
+                  (double)sim->virtual_us / 6e7);
+#define X(name, text) (void)fprintf(sim->cli->out, ", %" PRIu64 " " text, sim->counts.name);
+    MRI_SIM_COUNTS(X)
+#undef X
+    (void)fputs("\n", sim->cli->out);
+}
+
+static void mutants_list(FILE *out) {
+    for (const mri_mutant_row *row = mri_mutants; row->name != NULL; row++) {
+        (void)fprintf(out, "%-28s %s\n", row->name, row->bug);
+    }
 }
 
 static mr_status sim_run(mri_cli *cli, const mri_cli_args *args) {
@@ -311,9 +322,14 @@ static mr_status sim_run(mri_cli *cli, const mri_cli_args *args) {
                        .environment = cli->environment,
                        .verbose = mri_cli_value(args, "verbose") != NULL},
         .digests = mri_cli_value(args, "digests") != NULL,
+        .to_failure = mri_cli_value(args, "to-failure") != NULL,
     };
     int64_t jobs = 1;
     mr_error err = {.status = MR_OK};
+    if (mri_cli_value(args, "mutants") != NULL) {
+        mutants_list(cli->out);
+        return MR_OK;
+    }
     mr_status status = seeds_parse(&sim);
     if (status == MR_OK) status = mutant_parse(&sim);
     if (status == MR_OK) status = mri_cli_number(cli, args, "jobs", 1, JOBS_MAX, &jobs);
@@ -337,8 +353,10 @@ static const mri_cli_option options[] = {
     {"seeds", "A..B", "which seeds; default 1..100"},
     {"jobs", "N", "so many at the same time; default 1"},
     {"verbose", NULL, "tell on stderr what happens"},
+    {"to-failure", NULL, "stop at the first seed that fails"},
     {"digests", NULL, "a number for all that happened, per seed"},
     {"mutant", "NAME", "with a deliberate bug; in builds for tests alone"},
+    {"mutants", NULL, "list those bugs"},
 };
 
 static const char *const examples[] = {
@@ -360,9 +378,10 @@ const mri_command mri_command_sim = {
     .details =
         "Workers run unchanged on virtual time, over a model of Kafka: processes are killed and\n"
         "stand still in the middle of calls, answers get lost, transactions are aborted and\n"
-        "fenced, partitions move, clocks jump, files tear. Whatever they leave in the log, in\n"
-        "keyed state and in files must be what one calm process leaves there, byte by byte. A\n"
-        "seed repeats exactly; one that fails says how to run it again.",
+        "fenced, partitions move, clocks jump, files tear, snapshots rot, records cannot be read.\n"
+        "Whatever is left in topics, dead letters, keyed state and files must be what one calm\n"
+        "process leaves there, byte by byte. A seed repeats exactly; one that fails says how to\n"
+        "run it again.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .examples = examples,

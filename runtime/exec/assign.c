@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "exec/task.h"
 
 enum {
@@ -113,10 +114,13 @@ mr_status mri_revoked(void *self, const uint32_t *partitions, uint32_t count, bo
     struct mri_worker *worker = self;
     mr_status status = MR_OK;
     worker->assigned = false; /* until the log says what is ours now */
-    if (!lost) status = mri_worker_commit(worker, err);
+    if (!lost && !MRI_MUTANT("revoke-without-commit")) status = mri_worker_commit(worker, err);
+    const bool keeps = lost && MRI_MUTANT("lost-not-undone");
     openings_leave(worker, partitions, count);
-    tasks_leave(worker, partitions, count, !lost && status == MR_OK);
-    if (lost) {
+    tasks_leave(worker, partitions, count, (!lost && status == MR_OK) || keeps);
+    if (keeps) {
+        status = worker->log->ops->abort(worker->member, err);
+    } else if (lost) {
         parked_close(worker);
         status = mri_worker_rollback(worker, err);
     }
@@ -131,7 +135,8 @@ static bool unpark(struct mri_worker *worker, uint32_t partition, int64_t next, 
     for (uint32_t i = 0; i < worker->parked_count; i++) {
         mri_task *task = worker->parked[i];
         if (task == NULL || task->partition != partition) continue;
-        if (!unchanged || next != task->next_committed) return false;
+        const bool same = unchanged && next == task->next_committed;
+        if (!same && !MRI_MUTANT("parked-though-changed")) return false;
         mr_error why;
         if (mri_task_resume(task, &why) != MR_OK) return false; /* opened anew, it says so again */
         worker->parked[i] = NULL;

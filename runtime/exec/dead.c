@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "exec/task.h"
 #include "log/check.h"
@@ -339,6 +340,11 @@ mr_status mri_dead_send(mri_task *task, mr_error *err) {
         record.key = dead->letters[i].keyed ? bytes : NULL;
         record.value = dead->letters[i].valued ? bytes + record.key_size : NULL;
         record.headers = bytes + record.key_size + record.value_size;
+        if (MRI_MUTANT("letters-outside")) {
+            status =
+                worker->log->ops->publish(worker->log, dead->topic, partition, &record, 1, err);
+            continue;
+        }
         status = worker->log->ops->send(worker->member, dead->topic, partition, &record, err);
     }
     mri_dead_drop(task);

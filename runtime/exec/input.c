@@ -224,12 +224,13 @@ static mr_status idle_rule(mri_task *task, bool *progress, mr_error *err) {
         return MR_OK;
     }
     int64_t end = 0;
+    /* Looked at before the end is asked for: the answer may take long, and rows come meanwhile. */
+    const int64_t wall = worker->env->wall_us(worker->env->self);
     const mr_status status = worker->log->ops->end_offset(worker->log, worker->input->log_name,
                                                           task->partition, &end, err);
     if (status != MR_OK) return status;
     task->end_checked_us = now;
     if (task->next < end || task->time.rows_us == MR_TIME_NONE) return MR_OK;
-    const int64_t wall = worker->env->wall_us(worker->env->self);
     if (wall <= task->time.watermark_us) return MR_OK;
     task->time.wall_us = wall;
     mri_time_raise(&task->time, wall);

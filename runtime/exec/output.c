@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "exec/task.h"
 #include "log/check.h"
 
@@ -164,6 +165,8 @@ static mr_status row_encode(mri_task *task, const mri_output_plan *plan, const m
                    bytes, plan->topic->name, bytes_max);
 }
 
+static mri_mark mark_now(const mri_task *task, const mri_output_plan *plan);
+
 static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, uint32_t row,
                          mr_error *err) {
     struct mri_worker *worker = task->worker;
@@ -182,7 +185,15 @@ static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, u
                        task->where, (int)key->size, key->data, partition);
     }
     struct pending *pending = &task->outputs[index].pending[partition];
-    if (pending->used) status = send_pending(task, plan, partition, pending, NULL, err);
+    uint8_t early[MRI_MARK_BYTES];
+    const bool marks = MRI_MUTANT("mark-before-data") && plan->topic->marks;
+    if (marks) {
+        const mri_mark mark = mark_now(task, plan);
+        mri_mark_format(&mark, early);
+    }
+    if (pending->used) {
+        status = send_pending(task, plan, partition, pending, marks ? early : NULL, err);
+    }
     if (status != MR_OK) return status;
     const uint32_t origin = flow->batch.origin[row];
     pending->used = true;
@@ -308,6 +319,9 @@ void mri_outputs_rollback(mri_task *task) {
         out->any = out->marked_now = false;
         for (uint32_t p = 0; p < worker->outputs[i].partitions; p++) {
             out->pending[p].used = false;
+            if (MRI_MUTANT("mark-not-undone") && out->marking_us[p] != MR_TIME_NONE) {
+                out->marked_us[p] = out->marking_us[p];
+            }
             out->marking_us[p] = MR_TIME_NONE;
         }
     }

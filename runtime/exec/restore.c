@@ -48,6 +48,14 @@ static void keep_position(char **position, size_t *size, const mri_record *recor
     memcpy(*position, record->value, *size);
 }
 
+static void time_mutants(mri_task_time *time) {
+    if (MRI_MUTANT("watermark-not-restored")) time->watermark_us = time->rows_us = MR_TIME_NONE;
+    if (!MRI_MUTANT("final-forgotten")) return;
+    for (uint32_t i = 0; i < time->writers; i++) {
+        time->by_writer[i].final = false;
+    }
+}
+
 static mr_status restore_own(mri_task *task, const mri_record *record, mr_error *err) {
     static const char sink_prefix[] = "sink:";
     const mri_stage *stage = task->worker->stage;
@@ -56,6 +64,7 @@ static mr_status restore_own(mri_task *task, const mri_record *record, mr_error 
     if (record->value == NULL) return MR_OK;
     if (size == 4 && memcmp(name, "time", 4) == 0) {
         if (mri_time_parse(&task->time, record->value, record->value_size)) {
+            time_mutants(&task->time);
             task->restore->met = task->restore->met || task->time.lineage == task->restore->lineage;
             task->restore->other = task->time.lineage != task->restore->lineage;
             return MR_OK;
@@ -68,6 +77,7 @@ static mr_status restore_own(mri_task *task, const mri_record *record, mr_error 
         return MR_OK;
     }
     if (size == 6 && memcmp(name, "source", 6) == 0 && task->source != NULL) {
+        if (MRI_MUTANT("source-not-restored")) return MR_OK;
         keep_position(&task->source->position, &task->source->position_size, record);
         return MR_OK;
     }
@@ -311,7 +321,8 @@ static bool snapshot_held(const mri_task *task) {
     if (restore->lineage == 0) return true;
     const char *why = NULL;
     if (!restore->met) why = "its changelog has no commit behind it";
-    if (restore->other) why = "its changelog was deleted and begun anew";
+    if (restore->other && !MRI_MUTANT("snapshot-of-before"))
+        why = "its changelog was deleted and begun anew";
     if (restore->unreadable.status != MR_OK) why = restore->unreadable.text;
     if (why != NULL) refuse(task, why);
     return why == NULL;

@@ -97,18 +97,24 @@ static mr_status learn(void *arg, const mri_record *record, mr_error *err) {
 
 /* A writer announces its schema before its first record, so one that is not known is looked for at
  * once; only one that was just looked for in vain has to wait its second. */
-static bool may_look(mri_schemas *schemas, uint64_t fingerprint, int64_t now_us) {
+static bool may_look(const mri_schemas *schemas, uint64_t fingerprint, int64_t now_us) {
     const uint32_t kept = schemas->missed_count < MISSED ? schemas->missed_count : MISSED;
     for (uint32_t i = 0; i < kept; i++) {
-        struct missed *missed = &schemas->missed[i];
-        if (missed->fingerprint != fingerprint) continue;
-        if (now_us - missed->looked_us < REREAD_US) return false;
-        missed->looked_us = now_us;
-        return true;
+        const struct missed *missed = &schemas->missed[i];
+        if (missed->fingerprint == fingerprint) return now_us - missed->looked_us >= REREAD_US;
     }
-    schemas->missed[schemas->missed_count++ % MISSED] =
-        (struct missed){.fingerprint = fingerprint, .looked_us = now_us};
     return true;
+}
+
+/* Only after the topic was read to its end: a log that did not answer has said nothing. */
+static void missed_note(mri_schemas *schemas, uint64_t fingerprint, int64_t now_us) {
+    const uint32_t kept = schemas->missed_count < MISSED ? schemas->missed_count : MISSED;
+    uint32_t at = 0;
+    while (at < kept && schemas->missed[at].fingerprint != fingerprint) {
+        at++;
+    }
+    if (at == kept) at = schemas->missed_count++ % MISSED;
+    schemas->missed[at] = (struct missed){.fingerprint = fingerprint, .looked_us = now_us};
 }
 
 mr_status mri_schemas_find(mri_schemas *schemas, uint64_t fingerprint, int64_t now_us,
@@ -119,6 +125,7 @@ mr_status mri_schemas_find(mri_schemas *schemas, uint64_t fingerprint, int64_t n
             schemas->log->ops->scan(schemas->log, schemas->topic, 0, learn, schemas, err);
         if (status != MR_OK) return status;
         known = find(schemas, fingerprint);
+        if (known == NULL) missed_note(schemas, fingerprint, now_us);
     }
     if (known == NULL) {
         return mr_fail(err, MR_ERR_RECORD, NULL,

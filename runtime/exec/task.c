@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "exec/task.h"
 
 /* --- rows of edges -------------------------------------------------------------------------------
@@ -153,6 +154,9 @@ static mr_status put_in(mri_task *task, const char *topic, uint32_t partition, c
                                .timestamp_ms = worker->env->wall_us(worker->env->self) / 1000};
     const mr_status status = worker->log->ops->begin(worker->member, err);
     if (status != MR_OK) return status;
+    if (MRI_MUTANT("changelog-outside")) {
+        return worker->log->ops->publish(worker->log, topic, partition, &record, 1, err);
+    }
     return worker->log->ops->send(worker->member, topic, partition, &record, err);
 }
 
@@ -246,7 +250,7 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
     struct mri_worker *worker = task->worker;
     const uint32_t counters = mri_chain_counters(worker->chain);
     mri_store_rollback(&task->chain.store);
-    mri_time_copy(&task->time, &task->time_committed);
+    if (!MRI_MUTANT("time-not-undone")) mri_time_copy(&task->time, &task->time_committed);
     mri_chain_rewind(worker->chain, &task->chain, task->time.watermark_us);
     memcpy(task->chain.counters, task->counters_committed,
            counters * sizeof *task->counters_committed);
@@ -257,8 +261,9 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
     task->letters = false;
     mri_dead_drop(task);
     task->dirty = task->must_commit || mri_outputs_mark_due(task);
-    mr_status status = mri_sinks_rollback(task, err);
+    mr_status status = MRI_MUTANT("sink-not-cut") ? MR_OK : mri_sinks_rollback(task, err);
     if (status != MR_OK) return status;
+    if (MRI_MUTANT("no-seek-after-abort")) return MR_OK;
     if (task->source != NULL) return mri_feed_rollback(task, err);
     return worker->log->ops->seek(worker->member, 0, task->partition, task->next, err);
 }

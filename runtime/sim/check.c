@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "log/headers.h"
 #include "sim/world.h"
 
 enum { SHOWN_MAX = 200, DIFFERENCES_MAX = 3 };
@@ -121,6 +122,44 @@ static void take_rows(const struct world *world, const char *name, uint32_t part
     }
 }
 
+static const char *copy_of(const struct world *world, const mri_text *text) {
+    return memcpy(mri_alloc(world->arena, text->size + 1), text->data, text->size);
+}
+
+/* Letters of one stage are in order; what the place of a record is in one log says nothing of the
+ * other, and what a source could not read has the time of its reading. */
+static void take_letters(const struct world *world, const char *name, uint32_t partition,
+                         struct items *out) {
+    const mri_broker_topic *topic = mri_broker_find(world->broker, name);
+    const mri_record *r = NULL;
+    int64_t at = 0;
+    out->count = 0;
+    while (topic != NULL && partition < mri_broker_partitions(topic) &&
+           (r = mri_broker_next(topic, partition, &at, INT64_MAX)) != NULL) {
+        mri_text key = {0}, value = {0};
+        mri_header header = {0};
+        (void)mri_headers_find(r->headers, r->headers_size, "mr.stage", &header);
+        mri_text_add(&key, header.value, header.size);
+        mri_text_printf(&key, r->key != NULL ? " " : " none");
+        mri_text_add(&key, r->key, r->key_size);
+        for (uint32_t i = 0; mri_headers_next(r->headers, r->headers_size, &i, &header);) {
+            if (strcmp(header.name, "mr.offset") == 0) continue;
+            mri_text_printf(&value, "%s=%.*s ", header.name, (int)header.size,
+                            (const char *)header.value);
+        }
+        const bool timeless = mri_headers_find(r->headers, r->headers_size, "mr.file", &header);
+        mri_text_puts(&value, r->value != NULL ? "= " : "none");
+        mri_text_add(&value, r->value, r->value_size);
+        items_add(out, (struct item){.key = copy_of(world, &key),
+                                     .key_size = (uint32_t)key.size,
+                                     .value = copy_of(world, &value),
+                                     .value_size = (uint32_t)value.size,
+                                     .timestamp_ms = timeless ? 0 : r->timestamp_ms});
+        mri_text_free(&key);
+        mri_text_free(&value);
+    }
+}
+
 /* Live records of a changelog but for what the task itself saves: where it is and when. */
 static void take_state(const struct world *world, const char *name, uint32_t partition,
                        struct items *out) {
@@ -209,7 +248,9 @@ void mri_check(struct world *wild, const struct world *calm) {
         const char *name = mri_broker_topic_name(mri_broker_topic_at(wild->broker, i));
         const size_t size = strlen(name);
         const bool state = size > 6 && strcmp(name + size - 6, ".state") == 0;
+        const bool letters = size > 4 && strcmp(name + size - 4, ".dlq") == 0;
         if (state) check_topic(wild, calm, name, take_state);
+        if (letters) check_topic(wild, calm, name, take_letters);
     }
     for (uint32_t i = 0; i < plan->stage_count; i++) {
         const mri_stage *stage = &plan->stages[i];

@@ -13,7 +13,7 @@ enum { CALL_MOST_US = 150 };
 
 /* How much more a call is worth than others: those that decide are few. */
 static const uint32_t weights[MRI_SIM_CALLS] = {
-    [MRI_SIM_TOPIC] = 2,   [MRI_SIM_SCAN] = 1,   [MRI_SIM_READ] = 2,     [MRI_SIM_BOUNDS] = 1,
+    [MRI_SIM_TOPIC] = 2,   [MRI_SIM_SCAN] = 1,   [MRI_SIM_READ] = 2,     [MRI_SIM_BOUNDS] = 5,
     [MRI_SIM_PUBLISH] = 5, [MRI_SIM_INIT] = 5,   [MRI_SIM_POLL] = 1,     [MRI_SIM_COMMITTED] = 5,
     [MRI_SIM_FETCH] = 1,   [MRI_SIM_SEND] = 1,   [MRI_SIM_PRODUCE] = 20, [MRI_SIM_OFFSETS] = 30,
     [MRI_SIM_COMMIT] = 40, [MRI_SIM_ABORT] = 20, [MRI_SIM_LEAVE] = 5,
@@ -50,6 +50,13 @@ void mri_faults_draw(struct world *world) {
         .jump = intensity(world, 100, 6400),
         .compact = intensity(world, 20, 1280),
         .foreign = intensity(world, 100, 3200),
+        .poison = intensity(world, 4, 64),
+        .disk_fails = intensity(world, 10, 640),
+        .power = intensity(world, 1, 8),
+        .rot = intensity(world, 40, 2560),
+        .carry = intensity(world, 2, 16),
+        .night = intensity(world, 4000, 64000),
+        .anew = intensity(world, 8000, 64000),
         .marker_us = mri_chance_below(&world->chance, 2) == 0
                          ? 0
                          : mri_chance_between(&world->chance, 1000, 2 * SECOND_US),
@@ -58,9 +65,11 @@ void mri_faults_draw(struct world *world) {
     const faults *f = &world->faults;
     mri_world_say(world,
                   "one in so many: kill %u pause %u slow %u lost %u unanswered %u refused %u busy "
-                  "%u stall %u some %u hurry %u leave %u twin %u jump %u compact %u foreign %u",
+                  "%u stall %u some %u hurry %u leave %u twin %u jump %u compact %u foreign %u "
+                  "poison %u disk %u power %u rot %u carry %u night %u anew %u",
                   f->kill, f->pause, f->slow, f->lost, f->unanswered, f->refused, f->busy, f->stall,
-                  f->some, f->hurry, f->leave, f->twin, f->jump, f->compact, f->foreign);
+                  f->some, f->hurry, f->leave, f->twin, f->jump, f->compact, f->foreign, f->poison,
+                  f->disk_fails, f->power, f->rot, f->carry, f->night, f->anew);
 }
 
 int64_t mri_faults_marker(void *self) {
@@ -90,7 +99,7 @@ static void process_pause(struct process *p) {
     struct world *world = p->world;
     const int64_t us = mri_chance_between(&world->chance, PAUSE_LEAST_US, PAUSE_MOST_US);
     mri_world_say(world, "p%u stands still for %.1f s", (unsigned)p->index, (double)us / 1e6);
-    world->out->pauses++;
+    world->out->counts.pauses++;
     p->paused_us = world->now_us + us;
     /* The files of sinks cannot be in two hands. */
     const bool may = p->stable && !p->twin && p->name != 0;
@@ -98,8 +107,11 @@ static void process_pause(struct process *p) {
     mri_world_pass(world, us);
 }
 
-/* What may happen around any call. False: the process is dead. */
-static bool around(struct process *p, uint32_t weight) {
+bool mri_faults_strike(struct world *world, uint32_t one_in) {
+    return strikes(world, one_in, 1);
+}
+
+bool mri_faults_around(struct process *p, uint32_t weight) {
     struct world *world = p->world;
     struct actor *active = p->active;
     world->now_us += (int64_t)mri_chance_below(&world->chance, CALL_MOST_US);
@@ -140,16 +152,17 @@ static mri_sim_fate fate_of(struct world *world, mri_sim_call call) {
 
 static mri_sim_fate hook_before(void *self, mri_sim_call call) {
     struct process *p = self;
-    if (!around(p, weights[call])) return MRI_SIM_DEAD;
+    if (!mri_faults_around(p, weights[call])) return MRI_SIM_DEAD;
     const mri_sim_fate fate = fate_of(p->world, call);
-    if (fate != MRI_SIM_GO && call != MRI_SIM_POLL && call != MRI_SIM_FETCH) p->world->out->lost++;
+    if (fate != MRI_SIM_GO && call != MRI_SIM_POLL && call != MRI_SIM_FETCH)
+        p->world->out->counts.lost++;
     mri_world_trace(p->world, 16 + (uint64_t)call, ((uint64_t)p->index << 8) | fate);
     return fate;
 }
 
 static bool hook_after(void *self, mri_sim_call call) {
     struct process *p = self;
-    const bool alive = around(p, weights[call]);
+    const bool alive = mri_faults_around(p, weights[call]);
     mri_world_trace(p->world, 64 + (uint64_t)call, ((uint64_t)p->index << 8) | alive);
     return alive;
 }
@@ -195,9 +208,11 @@ static void compact_one(struct world *world) {
 }
 
 void mri_faults_turn(struct world *world) {
-    if (world->calm || world->healed) return;
+    if (world->calm || world->healed || world->dark) return;
+    if (world->depth == 0) mri_people_turn(world);
     struct process *p = &world->processes[mri_chance_below(&world->chance, world->process_count)];
     if (strikes(world, world->faults.compact, 1)) compact_one(world);
+    if (world->snapshots && strikes(world, world->faults.rot, 1)) mri_disk_rot(world);
     if (p->state != PROCESS_UP || p->dying) return;
     if (strikes(world, world->faults.leave, 1)) mri_process_stop(p);
     if (strikes(world, world->faults.jump, 1)) {

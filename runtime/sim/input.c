@@ -11,7 +11,16 @@
 #include "base/error.h"
 #include "sim/world.h"
 
-enum { KEYS_MOST = 6, CLOSERS_MAX = 200, GAP_OF = 15, BACK_OF = 3, NULL_OF = 20 };
+enum {
+    KEYS_MOST = 6,
+    RARE_MOST = 30, /* further keys, of which */
+    RARE_OF = 10,   /* one row in so many is */
+    CLOSERS_MAX = 200,
+    GAP_OF = 15,
+    BACK_OF = 3,
+    NULL_OF = 20,
+    BAD_OF = 20,
+};
 
 #define GAP_US       (SECOND_US / 5)
 #define LONG_GAP_US  (3 * SECOND_US)
@@ -118,19 +127,27 @@ static struct rows_plan plan_of(const struct feed *feed) {
 static void feed_rows(struct world *world, struct feed *feed, uint32_t count, int64_t disorder_us) {
     mri_chance *chance = &world->input_chance;
     const uint64_t keys = 1 + mri_chance_below(chance, KEYS_MOST);
+    const uint64_t rare =
+        mri_chance_below(chance, 2) == 0 ? 0 : mri_chance_below(chance, RARE_MOST);
     const int64_t period_us = mri_chance_between(chance, PERIOD_LEAST, PERIOD_MOST);
     int64_t time_us = WORLD_EPOCH + SECOND_US, arrive_us = WORLD_BOOT + SECOND_US;
+    if (world->at_once) arrive_us = WORLD_BOOT;
     feed->rows = rows_open(world, feed->schema, count + CLOSERS_MAX);
     feed->arrive_us =
         mri_alloc_array(world->arena, (size_t)count + CLOSERS_MAX, sizeof *feed->arrive_us);
+    feed->bad = mri_alloc_array(world->arena, (size_t)count + CLOSERS_MAX, sizeof *feed->bad);
     for (uint32_t i = 0; i < count; i++) {
-        arrive_us += mri_chance_between(chance, 0, 2 * period_us / count);
+        if (!world->at_once) arrive_us += mri_chance_between(chance, 0, 2 * period_us / count);
         const bool gap = mri_chance_strikes(chance, GAP_OF);
         time_us += mri_chance_between(chance, 0, gap ? LONG_GAP_US : GAP_US);
         const bool back = disorder_us > 0 && mri_chance_strikes(chance, BACK_OF);
         const int64_t back_us = back ? mri_chance_between(chance, 0, disorder_us) : 0;
         feed->arrive_us[i] = arrive_us;
-        row_fill(world, feed, plan_of(feed), mri_chance_below(chance, keys),
+        feed->bad[i] = feed->poison && mri_chance_strikes(chance, BAD_OF);
+        const bool often = rare == 0 || !mri_chance_strikes(chance, RARE_OF);
+        const uint64_t key =
+            often ? mri_chance_below(chance, keys) : keys + mri_chance_below(chance, rare);
+        row_fill(world, feed, plan_of(feed), key,
                  feed->wall ? WORLD_EPOCH + arrive_us - WORLD_BOOT : time_us - back_us);
     }
     feed->count = count;
@@ -190,6 +207,15 @@ static bool topic_by_wall(const mri_plan *plan, const mri_topic *topic) {
     return false;
 }
 
+/* All stages that read the topic go on when they meet what cannot be read. */
+static bool topic_may_have_poison(const mri_plan *plan, const mri_topic *topic) {
+    for (uint32_t i = 0; i < plan->stage_count; i++) {
+        const mri_stage *stage = &plan->stages[i];
+        if (stage->input == (int32_t)topic->index && stage->on_error == MRI_FAIL) return false;
+    }
+    return true;
+}
+
 static bool topic_is_read(const mri_plan *plan, const mri_topic *topic) {
     for (uint32_t i = 0; i < plan->stage_count; i++) {
         if (plan->stages[i].input == (int32_t)topic->index) return true;
@@ -209,6 +235,7 @@ mr_status mri_feeds_open(struct world *world, uint32_t rows, int64_t disorder_us
         *feed = (struct feed){.world = world,
                               .topic = topic,
                               .schema = topic->schema,
+                              .poison = topic_may_have_poison(plan, topic),
                               .wall = topic_by_wall(plan, topic)};
         world->has_idle = world->has_idle || feed->wall;
         status = feed_topic(world, feed, err);
@@ -219,8 +246,10 @@ mr_status mri_feeds_open(struct world *world, uint32_t rows, int64_t disorder_us
     for (uint32_t i = 0; i < plan->stage_count && status == MR_OK; i++) {
         if (plan->stages[i].input >= 0) continue;
         struct feed *feed = &world->feeds[world->feed_count++];
-        *feed =
-            (struct feed){.world = world, .stage = &plan->stages[i], .schema = plan->stages[i].in};
+        *feed = (struct feed){.world = world,
+                              .stage = &plan->stages[i],
+                              .schema = plan->stages[i].in,
+                              .poison = plan->stages[i].on_error != MRI_FAIL};
         if (world->calm) continue;
         source_key(plan, feed, &feed->source_key);
         feed_rows(world, feed, rows, disorder_us);
@@ -236,6 +265,7 @@ mr_status mri_feeds_copy(struct world *calm, const struct world *wild, mr_error 
         const struct feed *from = &wild->feeds[i];
         if (to->topic == NULL) {
             to->rows = from->rows;
+            to->bad = from->bad;
             to->count = from->count;
             to->arrive_us = mri_alloc_array(calm->arena, to->count, sizeof *to->arrive_us);
             continue;
@@ -282,6 +312,26 @@ static void foreign_begin(struct world *world, struct feed *feed) {
     mri_world_say(world, "another writer of %s opens a transaction", feed->topic->name);
 }
 
+/* A record that nobody can read, made of one that can be. */
+static void poison_write(struct world *world, const struct feed *feed, uint32_t partition,
+                         const mri_record *good) {
+    static const char *const texts[] = {"", "{}", "[1]", "null", "{\"time\":", "\xff\x01\x02"};
+    mri_record record = *good;
+    const uint64_t kind = mri_chance_below(&world->chance, sizeof texts / sizeof *texts + 2);
+    if (kind < sizeof texts / sizeof *texts) {
+        record.value = texts[kind];
+        record.value_size = (uint32_t)strlen(texts[kind]);
+    } else {
+        record.value_size = (uint32_t)mri_chance_below(&world->chance, record.value_size);
+    }
+    if (mri_chance_below(&world->chance, 2) == 0) {
+        record.key = NULL;
+        record.key_size = 0;
+    }
+    mri_broker_append(world->broker, mri_broker_find(world->broker, feed->topic->log_name),
+                      partition, &record);
+}
+
 /* The next row goes into the topic; inside of a transaction that will be aborted it comes again. */
 static void feed_write(struct world *world, struct feed *feed) {
     uint32_t partition = 0;
@@ -295,6 +345,9 @@ static void feed_write(struct world *world, struct feed *feed) {
         return;
     }
     record.ingest_us = WORLD_EPOCH + world->now_us - WORLD_BOOT;
+    if (feed->poison && mri_faults_strike(world, world->faults.poison)) {
+        poison_write(world, feed, partition, &record);
+    }
     mri_broker_topic *topic = mri_broker_find(world->broker, feed->topic->log_name);
     const bool inside = feed->foreign != NULL && mri_chance_below(&world->chance, 3) == 0 &&
                         mri_broker_produce(world->broker, feed->foreign, feed->foreign_epoch, topic,
@@ -305,7 +358,8 @@ static void feed_write(struct world *world, struct feed *feed) {
 
 static void foreign_tick(struct world *world, struct feed *feed) {
     if (feed->foreign == NULL) {
-        const bool may = !world->healed && !feed->wall && feed->next < feed->count;
+        const bool may =
+            !world->healed && !feed->wall && !world->at_once && feed->next < feed->count;
         if (may && mri_chance_strikes(&world->chance, world->faults.foreign)) {
             foreign_begin(world, feed);
         }
@@ -371,6 +425,15 @@ static void cell_copy(const mr_column *from, uint32_t row, mr_column *to, uint32
     }
 }
 
+/* Before the row that comes next. */
+static mr_status bad_line(mr_source_ctx *ctx, bool bad) {
+    static const char text[] = "no row, \"";
+    const struct giving *self = ctx->self;
+    if (!bad) return MR_OK;
+    return ctx->reject(ctx, "made-up.csv", (int64_t)self->next + 1, "it cannot be read", text,
+                       (uint32_t)(sizeof text - 1));
+}
+
 static mr_status given_poll(mr_source_ctx *ctx) {
     struct giving *self = ctx->self;
     const struct feed *feed = self->feed;
@@ -378,6 +441,8 @@ static mr_status given_poll(mr_source_ctx *ctx) {
     ctx->connected = true;
     while (self->next < feed->count && out->rows < out->capacity &&
            feed->arrive_us[self->next] <= feed->world->now_us) {
+        const mr_status status = bad_line(ctx, feed->bad[self->next]);
+        if (status != MR_OK) return status;
         const uint32_t from = (uint32_t)self->next++, row = out->rows++;
         for (uint32_t i = 0; i < out->column_count; i++) {
             cell_copy(&feed->rows->columns[i], from, &out->columns[i], row);

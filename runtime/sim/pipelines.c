@@ -17,13 +17,6 @@
     "            bb:    { bbands: { timeperiod: 4 } }\n" \
     "            obv:   { obv: {} }\n"
 
-struct builtin {
-    const char *name;
-    bool until_end;
-    int64_t disorder_us;
-    const char *text;
-};
-
 /* A source writes marks; everything behind it lives by them. */
 #define MARKED                                                                         \
     "pipeline: sim\n"                                                                  \
@@ -90,29 +83,113 @@ struct builtin {
                                         "    from: candles\n"                          \
                                         "    steps:\n" INDICATOR_STEP "    to: out\n"
 
-static const struct builtin builtins[] = {
-    {"marks", false, SECOND_US / 3, MARKED},
-    {"late rows", false, 2 * SECOND_US, LATE},
-    {"idle", false, 0, IDLE},
-    {"until the end", true, SECOND_US / 3, MARKED},
+/* Records that cannot be read, and rows that steps give back, in two stages. */
+#define DEAD                                                                                    \
+    "pipeline: sim\n"                                                                           \
+    "topics:\n"                                                                                 \
+    "  trades:  { key: pair, time: time, partitions: \"${P}\", external: true, format: json,\n" \
+    "    schema: { pair: string, time: timestamp, price: float64?, quantity: float64,\n"        \
+    "      trade_id: int64 } }\n"                                                               \
+    "  candles: { key: pair, time: window_end, partitions: \"${Q}\" }\n"                        \
+    "  out:     { key: pair, time: window_end, partitions: \"${P}\", format: json }\n"          \
+    "defaults: { on_error: dlq }\n"                                                             \
+    "stages:\n"                                                                                 \
+    "  candles:\n"                                                                              \
+    "    from: trades\n"                                                                        \
+    "    idle: off\n"                                                                           \
+    "    steps:\n" CANDLE_STEP("200ms") "    to: candles\n"                                     \
+                                        "  slow:\n"                                             \
+                                        "    from: candles\n"                                   \
+                                        "    steps:\n"                                          \
+                                        "      - rsi: { id: r, timeperiod: 4, as: rsi_4 }\n"    \
+                                        "      - candles: { id: c5, every: 3s, fill: none, "    \
+                                        "price: rsi_4, quantity: volume }\n"                    \
+                                        "    to: out\n"
+
+/* A source feeds steps directly; two sinks behind it, and one more behind a stage without topics. */
+#define FILES                                                                              \
+    "pipeline: sim\n"                                                                      \
+    "topics:\n"                                                                            \
+    "  candles: { key: pair, time: window_end, partitions: \"${P}\" }\n"                   \
+    "stages:\n"                                                                            \
+    "  feed:\n"                                                                            \
+    "    on_error: dlq\n"                                                                  \
+    "    key: pair\n"                                                                      \
+    "    time: time\n"                                                                     \
+    "    source: { replay: { path: trades.csv, format: csv, time: time,\n"                 \
+    "      " TRADES " } }\n"                                                               \
+    "    steps:\n" CANDLE_STEP("500ms") "    to: candles\n"                                \
+                                        "    sink:\n"                                      \
+                                        "      - file: { path: a.jsonl, format: jsonl }\n" \
+                                        "      - file: { path: b.csv }\n"                  \
+                                        "  last:\n"                                        \
+                                        "    from: candles\n"                              \
+                                        "    steps:\n" INDICATOR_STEP                      \
+                                        "    sink: { file: { path: \"c-{partition}.csv\" } }\n"
+
+/* Past values that fill several pieces of the changelog, at a row each. */
+#define HISTORIES                                                                                  \
+    "pipeline: sim\n"                                                                              \
+    "topics:\n"                                                                                    \
+    "  trades:  { key: pair, time: time, partitions: \"${P}\", external: true,\n    " TRADES       \
+    " }\n"                                                                                         \
+    "  out:     { key: pair, time: time, partitions: \"${P}\", format: json }\n"                   \
+    "stages:\n"                                                                                    \
+    "  values:\n"                                                                                  \
+    "    from: trades\n"                                                                           \
+    "    idle: off\n"                                                                              \
+    "    steps:\n"                                                                                 \
+    "      - indicators:\n"                                                                        \
+    "          id: ta\n"                                                                           \
+    "          outputs:\n"                                                                         \
+    "            sma_70: { sma: { timeperiod: 70, of: price } }\n"                                 \
+    "            sma_9:  { sma: { timeperiod: 9, of: quantity } }\n"                               \
+    "            macd:   { macd: { of: price, fastperiod: 3, slowperiod: 6, signalperiod: 2 } }\n" \
+    "      - filter: { where: trade_id % 3 != 0 }\n"                                               \
+    "    to: out\n"
+
+/* No state and no key in front; rows get another key, and every task writes every partition. */
+#define MOVED                                                                                   \
+    "pipeline: sim\n"                                                                           \
+    "topics:\n"                                                                                 \
+    "  trades:  { time: time, partitions: \"${P}\", external: true, format: json,\n    " TRADES \
+    " }\n"                                                                                      \
+    "  moved:   { key: who, time: time, partitions: \"${Q}\" }\n"                               \
+    "  out:     { key: who, time: window_end, partitions: \"${Q}\", format: json }\n"           \
+    "stages:\n"                                                                                 \
+    "  move:\n"                                                                                 \
+    "    from: trades\n"                                                                        \
+    "    idle: off\n"                                                                           \
+    "    on_error: skip\n"                                                                      \
+    "    steps:\n"                                                                              \
+    "      - filter: { where: quantity > 91 }\n"                                                \
+    "      - map: { double: price * 2 }\n"                                                      \
+    "      - select: [pair, time, double, quantity, trade_id]\n"                                \
+    "      - rename: { who: pair, price: double }\n"                                            \
+    "    to: moved\n"                                                                           \
+    "  bars:\n"                                                                                 \
+    "    from: moved\n"                                                                         \
+    "    steps:\n"                                                                              \
+    "      - candles: { id: c, every: 2s, grace: 1s, fill: empty, max_fill: 2 }\n"              \
+    "    to: out\n"
+
+const struct builtin mri_simulate_builtins[] = {
+    {"marks", false, false, SECOND_US / 3, MARKED},
+    {"late rows", false, false, 2 * SECOND_US, LATE},
+    {"idle", false, false, 0, IDLE},
+    {"until the end", true, false, SECOND_US / 3, MARKED},
+    {"dead letters", false, false, SECOND_US / 4, DEAD},
+    {"files", false, false, SECOND_US / 3, FILES},
+    {"files until the end", true, false, SECOND_US / 3, FILES},
+    {"histories", false, false, SECOND_US / 3, HISTORIES},
+    {"moved", false, false, SECOND_US / 3, MOVED},
+    {"until the end that was there", true, true, SECOND_US, LATE},
 };
 
 uint32_t mri_simulate_builtin_count(void) {
-    return sizeof builtins / sizeof *builtins;
+    return sizeof mri_simulate_builtins / sizeof *mri_simulate_builtins;
 }
 
 const char *mri_simulate_builtin_name(uint32_t index) {
-    return builtins[index].name;
-}
-
-const char *mri_simulate_builtin_text(uint32_t index) {
-    return builtins[index].text;
-}
-
-bool mri_simulate_builtin_until_end(uint32_t index) {
-    return builtins[index].until_end;
-}
-
-int64_t mri_simulate_builtin_disorder(uint32_t index) {
-    return builtins[index].disorder_us;
+    return mri_simulate_builtins[index].name;
 }

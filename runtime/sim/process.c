@@ -13,6 +13,8 @@ enum {
     BACKOFF_MAX_US = 2000000,
     RESTART_LEAST_US = 200000,
     RESTART_MOST_US = 12000000,
+    SLICE_MOST = 5, /* keys; 0: as many as the time allows */
+    EVERY_DOUBLED = 12,
 };
 
 #define PATIENCE_US (60 * SECOND_US)
@@ -79,6 +81,15 @@ static bool process_runs(const struct process *p, const mri_stage *stage) {
     return stage->sink_count == 0 || p->name == 0;
 }
 
+static void snapshots_draw(struct process *p, mri_worker_config *config) {
+    mri_chance *chance = &p->world->chance;
+    config->snapshots = mri_disk_of_process(p);
+    if (config->snapshots == NULL) return;
+    config->snapshot_every_us = SECOND_US / 50 << mri_chance_below(chance, EVERY_DOUBLED);
+    config->snapshot_slice_keys = (uint32_t)mri_chance_below(chance, SLICE_MOST);
+    config->snapshot_stop_us = mri_chance_below(chance, 2) == 0 ? 0 : SECOND_US;
+}
+
 static void actor_init(struct process *p, const mri_stage *stage, uint32_t worker) {
     struct world *world = p->world;
     struct actor *a = &p->actors[p->actor_count++];
@@ -113,6 +124,7 @@ static void actor_init(struct process *p, const mri_stage *stage, uint32_t worke
         .input_arg = a,
         .doubles = &a->doubles,
     };
+    snapshots_draw(p, &a->config);
 }
 
 static mr_status process_open(struct process *p, mr_error *err) {
@@ -139,6 +151,7 @@ static void process_start(struct process *p) {
                        (unsigned)p->incarnation);
     }
     mri_world_say(world, "p%u starts as %s", (unsigned)p->index, p->instance);
+    if (mri_faults_strike(world, world->faults.carry)) mri_disk_carry(world, p->name);
     mri_world_trace(world, 1, p->index);
     p->log = mri_sim_client_open(world->broker, &p->env, world->calm ? NULL : &p->hooks);
     p->state = PROCESS_UP;
@@ -193,6 +206,22 @@ static void actor_failed(struct actor *actor, mr_status status, const mr_error *
     actor->wait_us = world->now_us + (wait_us < BACKOFF_MAX_US ? wait_us : BACKOFF_MAX_US);
 }
 
+static void worker_close(struct actor *actor) {
+    mri_sim_counts *counts = &actor->process->world->out->counts;
+    mri_worker_stats stats;
+    mri_worker_stats_read(actor->worker, &stats);
+    for (uint32_t i = 0; i < MRI_REASONS; i++) {
+        counts->letters += (uint64_t)stats.dead[i];
+    }
+    counts->resumed += (uint64_t)stats.resumed_tasks;
+    counts->snapshots += (uint64_t)stats.snapshots;
+    counts->snapshot_failures += (uint64_t)stats.snapshot_failures;
+    counts->snapshots_used += (uint64_t)stats.snapshots_used;
+    counts->snapshots_refused += (uint64_t)stats.snapshots_refused;
+    mri_worker_close(actor->worker);
+    actor->worker = NULL;
+}
+
 static void actor_over(struct actor *actor) {
     struct process *p = actor->process;
     mr_error err;
@@ -203,8 +232,7 @@ static void actor_over(struct actor *actor) {
     }
     mri_world_say(p->world, "p%u %s.%u has ended", (unsigned)p->index, actor->config.stage->name,
                   (unsigned)actor->config.worker);
-    mri_worker_close(actor->worker);
-    actor->worker = NULL;
+    worker_close(actor);
     actor->over = true;
 }
 
@@ -235,7 +263,11 @@ void mri_process_kill(struct process *process) {
     process->dying = true;
     mri_sim_client_kill(process->log);
     mri_sinks_tear(process->world, process);
-    process->world->out->kills++;
+    if (mri_faults_strike(process->world, process->world->faults.power)) {
+        mri_disk_power_loss(process->world, process->name);
+        process->world->out->counts.powerless++;
+    }
+    process->world->out->counts.kills++;
     mri_world_say(process->world, "p%u is killed", (unsigned)process->index);
 }
 
@@ -251,8 +283,7 @@ static void process_close(struct process *p) {
         struct actor *a = &p->actors[i];
         p->active = a;
         a->busy = true;
-        if (a->worker != NULL) mri_worker_close(a->worker);
-        a->worker = NULL;
+        if (a->worker != NULL) worker_close(a);
     }
     p->log->ops->close(p->log);
     free(p->actors);
@@ -301,8 +332,19 @@ void mri_processes_tick(struct world *world) {
         if (p->state == PROCESS_UP && process_idle(p) && (p->dying || process_over(p))) {
             process_bury(p, p->dying ? PROCESS_DOWN : PROCESS_DONE);
         }
-        if (p->state == PROCESS_DOWN && p->start_us <= world->now_us) process_start(p);
+        const bool starts = p->state == PROCESS_DOWN && p->start_us <= world->now_us;
+        if (starts && !world->dark) process_start(p);
     }
+}
+
+void mri_processes_down(struct world *world) {
+    world->dark = true;
+    for (uint32_t i = 0; i < world->process_count; i++) {
+        struct process *p = &world->processes[i];
+        if (mri_chance_below(&world->chance, 2) == 0) mri_process_stop(p);
+        mri_process_kill(p);
+    }
+    mri_processes_tick(world);
 }
 
 void mri_processes_close(struct world *world) {

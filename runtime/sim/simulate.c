@@ -15,7 +15,7 @@ enum { ROWS_LEAST = 40, ROWS_MOST = 220, NAMES_MOST = 3, PARTITIONS_MOST = 4 };
 #define SESSION_US     (6 * SECOND_US)
 #define REBALANCE_US   (40 * SECOND_US)
 #define TRANSACTION_US (10 * SECOND_US)
-#define TOMBSTONE_US   (60 * SECOND_US)
+#define TOMBSTONE_US   (24 * 3600 * SECOND_US) /* as Kafka's delete.retention.ms */
 #define FAULTS_MORE_US (20 * SECOND_US)
 
 /* --- worlds --------------------------------------------------------------------------------------
@@ -61,6 +61,7 @@ static void world_close(struct world *world) {
     world->faults = (faults){0};
     mri_processes_close(world);
     mri_feeds_close(world);
+    mri_disks_close(world);
     for (uint32_t i = 0; i < world->plan->stage_count * SINKS_MAX; i++) {
         for (uint32_t k = 0; k < world->sinks[i].file_count; k++) {
             mri_text_free(&world->sinks[i].files[k].text);
@@ -113,6 +114,7 @@ static mr_status run_wild(struct world *world, int64_t disorder_us, mr_error *er
     if (status != MR_OK) return status;
     const uint32_t names = 1 + (uint32_t)mri_chance_below(chance, NAMES_MOST);
     world->workers = 1 + (uint32_t)mri_chance_below(chance, WORKERS_MAX);
+    world->snapshots = mri_chance_below(chance, 2) == 0;
     for (uint32_t i = 0; i < names; i++) {
         mri_process_init(world, i, i, mri_chance_below(chance, 2) == 0);
     }
@@ -139,28 +141,27 @@ static mr_status run_calm(struct world *calm, const struct world *wild, mr_error
 /* --- pipelines -----------------------------------------------------------------------------------
  */
 
+static const struct builtin own_file = {.name = "a file"};
+
 static mr_status plan_load(mr_arena *arena, const mri_simulation *simulation, uint64_t seed,
-                           mri_plan **plan, bool *until_end, int64_t *disorder_us, mr_error *err) {
+                           mri_plan **plan, const struct builtin **what, mr_error *err) {
     mri_diags *diags = mri_diags_open(arena);
     mri_chance chance;
     mri_chance_seed(&chance, seed ^ 0x706c616eu);
     mr_status status = MR_OK;
-    *until_end = false;
-    *disorder_us = 0;
+    *what = &own_file;
     if (simulation->file != NULL) {
         const mri_load_options load = {.environment = simulation->environment};
         status = mri_plan_load(arena, simulation->file, &load, diags, plan);
     } else {
-        const uint32_t index = (uint32_t)(seed % mri_simulate_builtin_count());
         const char *environment[] = {
             mri_format(arena, "P=%u", 1 + (unsigned)mri_chance_below(&chance, PARTITIONS_MOST)),
             mri_format(arena, "Q=%u", 1 + (unsigned)mri_chance_below(&chance, PARTITIONS_MOST)),
             NULL};
         const mri_load_options load = {.environment = environment};
-        const char *text = mri_simulate_builtin_text(index);
+        *what = &mri_simulate_builtins[seed % mri_simulate_builtin_count()];
+        const char *text = (*what)->text;
         status = mri_plan_parse(arena, "simulated.yaml", text, strlen(text), &load, diags, plan);
-        *until_end = mri_simulate_builtin_until_end(index);
-        *disorder_us = mri_simulate_builtin_disorder(index);
     }
     if (status == MR_OK) return MR_OK;
     mri_diags_print(diags, stderr, false);
@@ -186,14 +187,14 @@ static void mutant_set(const char *name) {
 }
 
 static mr_status worlds_run(const mri_simulation *simulation, const mri_plan *plan, uint64_t seed,
-                            bool until_end, int64_t disorder_us, mri_simulated *out,
-                            mr_error *err) {
+                            const struct builtin *what, mri_simulated *out, mr_error *err) {
     mri_simulated ignored = {0};
     struct world *wild = world_open(plan, seed, out), *calm = world_open(plan, seed, &ignored);
     wild->verbose = simulation->verbose;
-    wild->until_end = calm->until_end = until_end;
+    wild->until_end = calm->until_end = what->until_end;
+    wild->at_once = what->at_once;
     mutant_set(simulation->mutant);
-    mr_status status = run_wild(wild, disorder_us, err);
+    mr_status status = run_wild(wild, what->disorder_us, err);
     mutant_set(NULL);
     if (status == MR_OK) status = run_calm(calm, wild, err);
     if (status == MR_OK) {
@@ -213,14 +214,11 @@ mr_status mri_simulate(const mri_simulation *simulation, uint64_t seed, mri_simu
                        mr_error *err) {
     mr_arena *arena = mri_arena_open(1 << 18);
     mri_plan *plan = NULL;
-    bool until_end = false;
-    int64_t disorder_us = 0;
+    const struct builtin *what = NULL;
     *out = (mri_simulated){.passed = true, .digest = MRI_FNV64};
-    mr_status status = plan_load(arena, simulation, seed, &plan, &until_end, &disorder_us, err);
+    mr_status status = plan_load(arena, simulation, seed, &plan, &what, err);
     if (status == MR_OK) status = plan_check(plan, err);
-    if (status == MR_OK) {
-        status = worlds_run(simulation, plan, seed, until_end, disorder_us, out, err);
-    }
+    if (status == MR_OK) status = worlds_run(simulation, plan, seed, what, out, err);
     mri_arena_close(arena);
     return status;
 }

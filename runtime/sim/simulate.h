@@ -17,12 +17,33 @@ typedef struct mri_simulation {
     bool verbose;       /* tells on stderr what happens */
 } mri_simulation;
 
+/* What has happened, so that one can see that it does. */
+#define MRI_SIM_COUNTS(X)                     \
+    X(kills, "kills")                         \
+    X(pauses, "standstills")                  \
+    X(lost, "calls that failed")              \
+    X(powerless, "losses of power")           \
+    X(nights, "times down for hours")         \
+    X(anew, "times begun anew")               \
+    X(letters, "dead letters")                \
+    X(resumed, "tasks taken up as they were") \
+    X(snapshots, "snapshots made")            \
+    X(snapshot_failures, "not made")          \
+    X(snapshots_used, "used")                 \
+    X(snapshots_refused, "refused")
+
+typedef struct mri_sim_counts {
+#define X(name, text) uint64_t name;
+    MRI_SIM_COUNTS(X)
+#undef X
+} mri_sim_counts;
+
 typedef struct mri_simulated {
     bool passed;
     uint64_t digest;    /* of everything that happened; the same seed gives the same */
     int64_t virtual_us; /* how long it took in its own time */
     int64_t rows;       /* of the input */
-    uint32_t kills, pauses, aborts, divisions, lost;
+    mri_sim_counts counts;
     mri_text report; /* why it failed; the caller frees it */
 } mri_simulated;
 

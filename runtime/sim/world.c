@@ -142,7 +142,7 @@ bool mri_world_run(struct world *world) {
         }
         if (world->healed && world_at_rest(world)) return true;
         const bool late = world->healed && world->now_us - world->heal_us > SETTLE_US;
-        if (late || world->now_us > LAST_US) {
+        if (late || world->now_us - world->nights_us > LAST_US) {
             mri_world_fail(world, "it does not come to rest within %d minutes after the last fault",
                            (int)(SETTLE_US / (60 * SECOND_US)));
             return false;

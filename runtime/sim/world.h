@@ -6,6 +6,8 @@
  *   faults.c     what goes wrong, and when
  *   input.c      rows, who writes them into topics, and sources
  *   sink.c       sinks whose unsynced end tears
+ *   disk.c       disks for snapshots, which lose, tear and rot
+ *   people.c     what people do to a pipeline that is down
  *   check.c      what is left behind, compared
  *   pipelines.c  the pipelines that are built in
  *
@@ -44,12 +46,26 @@ typedef struct faults {
     uint32_t twin; /* pauses: another process with the same name is started meanwhile */
     uint32_t jump; /* turns: the wall clock of a process jumps */
     uint32_t compact;
-    uint32_t foreign;  /* turns: another writer of the input opens a transaction */
-    int64_t marker_us; /* longest time from the answer to a commit to its markers */
+    uint32_t foreign;    /* turns: another writer of the input opens a transaction */
+    uint32_t poison;     /* rows of the input: a record that nobody can read comes before it */
+    uint32_t disk_fails; /* calls of a disk */
+    uint32_t power;      /* kills: the machine loses its power, and its disk what was not synced */
+    uint32_t rot;        /* turns: a bit of a file flips */
+    uint32_t carry;      /* starts: the disk is another one, or older */
+    uint32_t night;      /* turns: everything is down for more than a day */
+    uint32_t anew;       /* turns: everything is deleted and begun anew */
+    int64_t marker_us;   /* longest time from the answer to a commit to its markers */
 } faults;
 
 struct world;
 struct process;
+struct disk_store;
+
+struct disk { /* as one process has it */
+    mri_disk base;
+    struct process *process;
+    struct disk_store *store;
+};
 
 struct actor { /* a worker */
     struct process *process;
@@ -80,6 +96,7 @@ struct process {
     mri_env env;
     mri_sim_hooks hooks;
     mri_log *log;
+    struct disk disk;
     char instance[32];
     struct actor *actors;
     uint32_t actor_count;
@@ -95,9 +112,11 @@ struct feed {
     mr_batch *rows;
     int64_t *arrive_us;
     uint32_t count, next;
+    bool *bad; /* by row: a source cannot read what stands before it */
     mri_topic_rows *writer;
     uint32_t partitions;
-    bool wall; /* event time is the time of arrival */
+    bool poison; /* what cannot be read stops nobody */
+    bool wall;   /* event time is the time of arrival */
     mri_broker_txn *foreign;
     uint32_t foreign_epoch;
     int64_t foreign_us; /* when it ends */
@@ -122,6 +141,9 @@ struct world {
     mr_arena *arena;
     const mri_plan *plan;
     bool verbose, calm, until_end;
+    bool at_once;   /* the input is there before anything runs */
+    bool snapshots; /* workers make them */
+    bool dark;      /* nothing starts */
     mri_chance chance, input_chance;
     faults faults;
     mri_broker *broker;
@@ -136,7 +158,10 @@ struct world {
     uint32_t process_count, workers;
     struct feed *feeds;
     uint32_t feed_count;
-    struct sink_store *sinks; /* [stage * SINKS_MAX + sink] */
+    struct sink_store *sinks;                /* [stage * SINKS_MAX + sink] */
+    struct disk_store *disks[PROCESSES_MAX]; /* by name of a process; NULL: none yet */
+    struct disk_store *backup;               /* of some disk, at some time */
+    int64_t nights_us;                       /* time in which nothing ran */
     mri_simulated *out;
 };
 
@@ -161,6 +186,8 @@ void mri_actor_turn(struct actor *actor, bool *progress);
 void mri_process_kill(struct process *process);
 /* In good order, when no worker of it is in a call. */
 void mri_process_stop(struct process *process);
+/* All of them, at once or one after the other; none starts while world->dark. */
+void mri_processes_down(struct world *world);
 void mri_processes_close(struct world *world);
 
 /* --- faults.c ---- */
@@ -169,6 +196,9 @@ void mri_faults_turn(struct world *world); /* between two turns */
 void mri_faults_heal(struct world *world);
 void mri_faults_hooks(struct process *process);
 int64_t mri_faults_marker(void *self);
+/* What may happen around any call. False: the process is dead. */
+bool mri_faults_around(struct process *process, uint32_t weight);
+bool mri_faults_strike(struct world *world, uint32_t one_in);
 
 /* --- input.c ---- */
 mr_status mri_feeds_open(struct world *world, uint32_t rows, int64_t disorder_us, mr_error *err);
@@ -185,14 +215,28 @@ void mri_sinks_tear(struct world *world, const struct process *process);
 struct sink_store *mri_sink_store(struct world *world, const mri_stage *stage, uint32_t sink);
 extern const mr_sink_calls mri_sim_sink_calls; /* options: a struct sink_store */
 
+/* --- disk.c ---- */
+mri_disk *mri_disk_of_process(struct process *process); /* NULL: this world has none */
+void mri_disk_power_loss(struct world *world, uint32_t name);
+void mri_disk_rot(struct world *world);
+void mri_disk_carry(struct world *world, uint32_t name);
+void mri_disks_close(struct world *world);
+
+/* --- people.c ---- */
+void mri_people_turn(struct world *world); /* between two turns, when no call is under way */
+
 /* --- check.c ---- */
 /* The calm world left what the wild one left; else world->out->report says what differs. */
 void mri_check(struct world *wild, const struct world *calm);
 
 /* --- pipelines.c ---- */
-const char *mri_simulate_builtin_text(uint32_t index);
-bool mri_simulate_builtin_until_end(uint32_t index);
-/* How much earlier than the rows before it a row may be. */
-int64_t mri_simulate_builtin_disorder(uint32_t index);
+struct builtin {
+    const char *name;
+    bool until_end;
+    bool at_once;        /* see struct world */
+    int64_t disorder_us; /* how much earlier than the rows before it a row may be */
+    const char *text;
+};
+extern const struct builtin mri_simulate_builtins[];
 
 #endif

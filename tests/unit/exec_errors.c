@@ -224,6 +224,22 @@ static void put_bytes(exec *x, const void *bytes, uint32_t size) {
     cr_assert_eq(x->sim->ops->publish(x->sim, "raw", 0, &record, 1, &x->err), MR_OK);
 }
 
+Test(exec_errors, a_schema_that_cannot_be_looked_up_now_is_not_missing) {
+    exec x;
+    bool progress = false;
+    begin(&x, avro, 1);
+    exec_settle(&x);
+    exec_feed(&x, "raw", "{\"pair\":\"A\",\"time\":1}");
+    x.faults = (exec_faults){.busy = 1, .silent = true};
+    cr_assert_eq(exec_turn(&x, &progress), MR_OK, "%s", x.err.text);
+    cr_assert_gt(x.retries, 0, "the topic of schemas was not looked at");
+    x.faults = (exec_faults){0};
+    exec_settle(&x);
+    cr_assert_eq(exec_stats(&x).rejected, 0, "%s", x.lines.data);
+    cr_assert_eq(exec_stats(&x).rows_in, 1);
+    exec_close(&x);
+}
+
 Test(exec_errors, a_schema_that_nobody_announced_is_a_bad_record_and_may_come_later) {
     /* The same columns by another writer: its schema has another name, so another fingerprint. */
     static const char other[] =

@@ -101,6 +101,25 @@ Test(exec_idle, silence_closes_windows_by_the_wall_clock) {
     exec_close(&x);
 }
 
+Test(exec_idle, rows_that_come_while_the_end_is_asked_for_are_not_late) {
+    exec x;
+    bool progress = false;
+    open_raw(&x, 1);
+    exec_start(&x, "s", (exec_run){0});
+    const int64_t first = x.wall_us;
+    trade(&x, "A", first);
+    exec_settle(&x);
+    exec_advance(&x, 3 * S);
+    x.faults.end_takes_us = 5 * S;
+    cr_assert_eq(exec_turn(&x, &progress), MR_OK, "%s", x.err.text);
+    cr_assert_eq(x.wall_us, first + 8 * S, "nobody has asked for the end");
+    x.faults.end_takes_us = 0;
+    trade(&x, "A", first + 4 * S);
+    exec_settle(&x);
+    cr_assert_eq(exec_stats(&x).late, 0);
+    exec_close(&x);
+}
+
 Test(exec_idle, every_record_and_every_assignment_starts_the_wait_anew) {
     exec x;
     open_raw(&x, 2);

@@ -13,9 +13,11 @@ enum { EXEC_WORKERS = 16, EXEC_PARTITIONS = 8, EXEC_SINKS = 2 };
 
 /* One call in so many fails; 0: none does. */
 typedef struct exec_faults {
-    uint32_t abort;  /* MR_ERR_ABORTED of begin, send and commit */
-    uint32_t busy;   /* MR_ERR_BUSY of begin, send, commit, scan and end_offset */
-    uint32_t fetch;  /* fetch gives fewer records than there are, or none */
+    uint32_t abort;       /* MR_ERR_ABORTED of begin, send and commit */
+    uint32_t busy;        /* MR_ERR_BUSY of begin, send, commit, scan and end_offset */
+    uint32_t fetch;       /* fetch gives fewer records than there are, or none */
+    bool silent;          /* a scan that is busy has told nothing */
+    int64_t end_takes_us; /* time goes on between the end of a partition and its answer */
     uint32_t revoke; /* a poll takes all partitions, or some, and gives them back with the next */
 } exec_faults;
 

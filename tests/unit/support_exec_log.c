@@ -79,6 +79,7 @@ static mr_status scan_all(exec *x, const char *topic, uint32_t partition, mri_sc
 static mr_status fault_scan(mri_log *log, const char *topic, uint32_t partition, mri_scan_fn *fn,
                             void *arg, mr_error *err) {
     exec *x = exec_of(log);
+    if (x->faults.silent) return busy(x, x->faults.busy, "scan", err);
     const mr_status status = x->uncompacted
                                  ? scan_all(x, topic, partition, fn, arg, err)
                                  : x->sim->ops->scan(x->sim, topic, partition, fn, arg, err);
@@ -152,8 +153,10 @@ static mr_status fault_bounds(mri_log *log, const char *topic, uint32_t partitio
 static mr_status fault_end_offset(mri_log *log, const char *topic, uint32_t partition,
                                   int64_t *next, mr_error *err) {
     exec *x = exec_of(log);
-    const mr_status status = busy(x, x->faults.busy, "end_offset", err);
-    return status == MR_OK ? x->sim->ops->end_offset(x->sim, topic, partition, next, err) : status;
+    mr_status status = busy(x, x->faults.busy, "end_offset", err);
+    if (status == MR_OK) status = x->sim->ops->end_offset(x->sim, topic, partition, next, err);
+    exec_advance(x, x->faults.end_takes_us);
+    return status;
 }
 
 static mr_status fault_group_look(mri_log *log, const char *group, const char *topic,

@@ -209,6 +209,20 @@ const mri_record *mri_broker_records(const mri_broker_topic *topic, uint32_t par
     return topic->partitions[partition].records;
 }
 
+void mri_broker_begin_anew(mri_broker *broker, bool (*is_kept)(void *self, const char *topic),
+                           void *self) {
+    for (uint32_t i = 0; i < broker->topic_count; i++) {
+        mri_broker_topic *topic = broker->topics[i];
+        if (is_kept(self, topic->name)) continue;
+        mri_broker_txns_forget(broker, topic);
+        for (uint32_t p = 0; p < topic->partition_count; p++) {
+            topic->partitions[p].count = topic->partitions[p].stable = 0;
+        }
+    }
+    mri_broker_groups_forget(broker);
+    broker->changes++;
+}
+
 /* --- compaction ----------------------------------------------------------------------------------
  */
 

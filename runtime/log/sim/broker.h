@@ -83,6 +83,10 @@ bool mri_broker_deletes(const mri_broker_topic *topic, uint32_t partition, int64
 /* Takes away what newer records of the same key have replaced, deletions that are old enough, and
  * what was aborted. */
 void mri_broker_compact(mri_broker *broker, mri_broker_topic *topic, uint32_t partition);
+/* As if all topics but those that are kept had been deleted and made again, and all groups with
+ * them; nobody is connected. */
+void mri_broker_begin_anew(mri_broker *broker, bool (*is_kept)(void *self, const char *topic),
+                           void *self);
 /* live[i]: record i is the last committed one of its key and no deletion; room for all records. */
 void mri_broker_live(const mri_broker_topic *topic, uint32_t partition, bool *live);
 

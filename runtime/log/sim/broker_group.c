@@ -68,6 +68,18 @@ void mri_broker_groups_close(mri_broker *broker) {
     free(broker->groups);
 }
 
+void mri_broker_groups_forget(mri_broker *broker) {
+    for (size_t i = 0; i < broker->group_count; i++) {
+        struct group *group = broker->groups[i];
+        while (group->member_count > 0) {
+            member_remove(group, group->member_count - 1);
+        }
+        group->place_count = 0;
+        group->dividing = false;
+        group->generation++;
+    }
+}
+
 /* --- divisions -----------------------------------------------------------------------------------
  */
 

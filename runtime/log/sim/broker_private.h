@@ -114,6 +114,9 @@ size_t mri_broker_put(mri_broker *broker, mri_broker_topic *topic, uint32_t part
 void mri_broker_stable_move(struct partition *partition);
 void mri_broker_txns_tick(mri_broker *broker);
 void mri_broker_groups_tick(mri_broker *broker);
+/* Transactions that have written there are no more, nor is any group. */
+void mri_broker_txns_forget(mri_broker *broker, const mri_broker_topic *topic);
+void mri_broker_groups_forget(mri_broker *broker);
 void mri_broker_groups_close(mri_broker *broker);
 struct group *mri_broker_group(mri_broker *broker,
                                const char *name); /* made when it is not there */

@@ -87,6 +87,20 @@ void mri_broker_txns_tick(mri_broker *broker) {
     }
 }
 
+void mri_broker_txns_forget(mri_broker *broker, const mri_broker_topic *topic) {
+    for (size_t i = 0; i < broker->txn_count; i++) {
+        mri_broker_txn *txn = broker->txns[i];
+        bool there = txn->offset_count > 0;
+        for (size_t k = 0; k < txn->touched_count; k++) {
+            there = there || txn->touched[k].topic == topic;
+        }
+        if (txn->state == TXN_EMPTY || !there) continue;
+        txn->epoch++;
+        txn->state = TXN_EMPTY;
+        txn->touched_count = txn->offset_count = 0;
+    }
+}
+
 /* --- calls ---------------------------------------------------------------------------------------
  */
 

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 
 enum { WAIT_US = 20000, SCAN_BATCH = 64 };
 
@@ -151,6 +152,7 @@ static int64_t sim_now(const struct sim_client *client) {
 static int64_t sim_end(const struct sim_client *client, const mri_broker_topic *topic,
                        uint32_t partition) {
     const mri_bounds bounds = mri_broker_bounds(topic, partition);
+    if (MRI_MUTANT("restore-too-early")) return bounds.stable;
     for (const mri_member *m = client->members; m != NULL; m = m->next) {
         if (mri_sim_writes(m, topic, partition)) return bounds.stable;
     }

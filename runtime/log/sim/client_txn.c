@@ -86,7 +86,8 @@ mr_status mri_sim_begin(mri_member *member, mr_error *err) {
     if (member->open) return MR_OK;
     mr_status status = MR_OK;
     if (member->client->plain) status = mri_sim_fenced(member, err);
-    if (status == MR_OK && member->suspect) status = mri_sim_init(member, err);
+    const bool anew = member->suspect && !MRI_MUTANT("producer-kept");
+    if (status == MR_OK && anew) status = mri_sim_init(member, err);
     if (status != MR_OK) return status;
     member->open = true;
     member->stale = false;
@@ -235,7 +236,7 @@ static mr_status commit_resolve(mri_member *member, const mri_offset *offsets, u
     for (uint32_t tries = 0; status == MR_ERR_BUSY && tries < RESOLVE_TRIES; tries++) {
         status = mri_sim_init(member, &trouble);
     }
-    bool same = status == MR_OK;
+    bool same = status == MR_OK && !MRI_MUTANT("commit-taken-as-failed");
     for (uint32_t i = 0; i < count && same; i++) {
         const mri_place sent = place_of(member, &offsets[i]);
         mri_place has;
@@ -244,6 +245,7 @@ static mr_status commit_resolve(mri_member *member, const mri_offset *offsets, u
                sent.number == has.number;
     }
     transaction_over(member);
+    if (MRI_MUTANT("commit-taken-as-done")) return MR_OK;
     if (status == MR_OK && same) return MR_OK;
     if (status == MR_OK) return fail_aborted(member, "commit", "it did not take place", err);
     member->suspect = true;
