@@ -2,7 +2,7 @@
 # The tests, part by part, with the time of each. Sourced by ./mill.
 
 TEST_QUICK='style unit pipelines'
-TEST_FULL='style unit pipelines asan fuzz release demo faults kafka long'
+TEST_FULL='style unit pipelines asan tsan fuzz release demo faults sim kafka long'
 TEST_LONG_S=600
 TEST_FUZZ_S=10
 
@@ -16,9 +16,13 @@ usage: ./mill test [--quick] [PART..]
   asan        clang build without warnings, all Criterion programs and pipelines' tests under
               address and undefined behaviour sanitizers
   fuzz        every target of ./mill fuzz: the stored inputs, then $TEST_FUZZ_S s of new ones
+  tsan        clang build under the thread sanitizer: the embedded log, simulated worlds, and the demo
+              with several workers of each stage
   release     the release build
   demo        the demo on the embedded log
   faults      every tests/faults/*.sh: loss of power, and what else a machine does
+  sim         every tests/sim/*.sh: simulated worlds in which everything fails, and mutants that
+              they must find
   kafka       every tests/kafka/*.sh, on a real Kafka
   long        every tests/long/*.sh
 
@@ -70,9 +74,14 @@ test_dispatch() {
     pipelines) test_part pipelines test_pipelines dev ;;
     asan) test_part asan test_asan ;;
     fuzz) test_part fuzz test_fuzz ;;
+    tsan) test_part tsan test_tsan ;;
     release) test_part release build_release ;;
     demo) test_part demo demo_main ;;
     faults) test_scripts faults ;;
+    sim)
+        test_part sim/build cmake_build faults millrace
+        test_scripts sim
+        ;;
     kafka) test_scripts kafka ;;
     long) test_scripts long ;;
     esac
@@ -112,6 +121,7 @@ test_close() {
 test_setup() {
     local packages=$PACKAGES_BUILD$PACKAGES_TEST
     case " $1 " in *' asan '* | *' fuzz '*) packages+=$PACKAGES_CLANG ;; esac
+    case " $1 " in *' asan '* | *' tsan '*) packages+=$PACKAGES_CLANG ;; esac
     case " $1 " in *' kafka '* | *' long '*) packages+=$PACKAGES_KAFKA ;; esac
     packages_ensure "./mill test" "$packages"
 }
@@ -174,6 +184,20 @@ test_asan() {
 
 test_fuzz() {
     fuzz_main all --seconds "$TEST_FUZZ_S" ${MR_SEED:+--seed "$MR_SEED"}
+# Criterion does not start under the thread sanitizer, so programs that do without it run: the one
+# made for it, and the binary itself. The simulator has one thread; a few seeds show that this is so.
+test_tsan() {
+    local binary=build/tsan/millrace out
+    export TSAN_OPTIONS=halt_on_error=1:exitcode=66:second_deadlock_stack=1
+    cmake_build tsan millrace tests/unit_log_threads
+    build/tsan/tests/unit_log_threads
+    "$binary" sim --seeds 1..60 --jobs 2
+    out=$(mktemp -d "$ROOT/build/tsan-run.XXXXXX")
+    cp -R pipelines "$out/"
+    rm -rf "$out/pipelines/.millrace"
+    "$binary" run "$out/pipelines/crypto.yaml" --log "local:$out/log" --until-end --workers 2 \
+        --http 127.0.0.1:0 </dev/null
+    rm -r "$out"
 }
 
 # Every script of a folder is a part of its own. It gets the release binary in MILLRACE.

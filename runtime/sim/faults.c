@@ -13,7 +13,7 @@ enum { CALL_MOST_US = 150 };
 
 /* How much more a call is worth than others: those that decide are few. */
 static const uint32_t weights[MRI_SIM_CALLS] = {
-    [MRI_SIM_TOPIC] = 2,   [MRI_SIM_SCAN] = 1,   [MRI_SIM_READ] = 2,     [MRI_SIM_BOUNDS] = 5,
+    [MRI_SIM_TOPIC] = 2,   [MRI_SIM_SCAN] = 1,   [MRI_SIM_READ] = 2,     [MRI_SIM_BOUNDS] = 40,
     [MRI_SIM_PUBLISH] = 5, [MRI_SIM_INIT] = 5,   [MRI_SIM_POLL] = 1,     [MRI_SIM_COMMITTED] = 5,
     [MRI_SIM_FETCH] = 1,   [MRI_SIM_SEND] = 1,   [MRI_SIM_PRODUCE] = 20, [MRI_SIM_OFFSETS] = 30,
     [MRI_SIM_COMMIT] = 40, [MRI_SIM_ABORT] = 20, [MRI_SIM_LEAVE] = 5,
