@@ -106,7 +106,7 @@ def read(args):
     current = None
     for text in export(args, "lcov").splitlines():
         if text.startswith("SF:"):
-            path = text[3:]
+            path = os.path.normpath(text[3:])  # ccache may have made it relative to the build
             current = None
             if path.startswith(root + "runtime/") and path.endswith(".c"):
                 path = path[len(root):]
@@ -115,7 +115,7 @@ def read(args):
             number, count = text[3:].split(",")[:2]
             current.line(int(number), int(count))
     for entry in json.loads(export(args, "text"))["data"][0]["files"]:
-        file = files.get(entry["filename"].removeprefix(root))
+        file = files.get(os.path.normpath(entry["filename"]).removeprefix(root))
         for branch in entry["branches"] if file else []:
             file.branch(branch[0], branch[1], branch[4], branch[5])
     return files

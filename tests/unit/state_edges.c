@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "state/saved.h"
 
@@ -185,6 +186,44 @@ Test(state_edges, a_key_that_is_too_long_is_no_key) {
     cr_assert_eq(mri_keymap_slot(&map, key, sizeof key, &slot, &err), MR_ERR_RECORD);
     cr_assert_eq(mri_keymap_slot(&map, key, sizeof key - 1, &slot, &err), MR_OK);
     mri_keymap_close(&map);
+}
+
+/* --- timers --------------------------------------------------------------------------------------
+ */
+
+/* Each is set anew many times, so that most entries of the heap mean nothing any more: it stays as
+ * small as what is set, and they fire in their order. */
+Test(state_edges, timers_that_are_set_anew_leave_no_heap_behind) {
+    enum { MANY = 700, TIMES = 40 };
+    static int64_t wanted[MANY][2];
+    mri_store store;
+    must_open(&store);
+    for (uint32_t round = 0; round < TIMES; round++) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            char key[16];
+            uint32_t slot = 0;
+            const int size = snprintf(key, sizeof key, "%03u", i);
+            cr_assert_eq(mri_keymap_slot(&store.keys, key, (size_t)size, &slot, NULL), MR_OK);
+            if ((i + round) % 3 == 0) continue;
+            const uint32_t id = (i + round) % 2;
+            wanted[i][id] = (int64_t)(i * 7919 + round * 104729) % 100000;
+            mri_store_timer(&store, 1, slot, id, wanted[i][id]);
+        }
+        mri_store_commit(&store);
+    }
+    cr_assert_leq(store.steps[1].heap_capacity, 8u * MANY);
+    uint32_t fired = 0;
+    int64_t last = -1;
+    for (int64_t due = 0; (due = mri_store_due(&store, 1)) != MR_TIME_END; fired++) {
+        const mri_timer timer = mri_store_take_timer(&store, 1);
+        cr_assert_eq(timer.when_us, due);
+        cr_assert_geq(due, last);
+        cr_assert_eq(wanted[timer.slot][timer.id], due, "slot %u", timer.slot);
+        wanted[timer.slot][timer.id] = -1; /* never twice */
+        last = due;
+    }
+    cr_assert_eq(fired, 2u * MANY);
+    mri_store_close(&store);
 }
 
 /* --- the changelog -------------------------------------------------------------------------------
@@ -399,6 +438,11 @@ static void refused(const char *key, size_t key_size, const char *value, size_t 
 }
 
 Test(state_edges, each_kind_of_damage_has_its_words) {
+    const uint64_t full = mri_fnv64(MRI_FNV64, BYTES("probe"));
+    const uint32_t name = (uint32_t)(full ^ full >> 32);
+    char other_size[] = "\1\0\0\0....\3\0\1\0x";
+    memcpy(other_size + 4, &name, sizeof name);
+    refused(BYTES("bs\0k"), other_size, sizeof other_size - 1, "another size");
 #define ITEM_KEY "ms\0open\0\200\0\0\0\0\0\0\1k"
 #define PAST_KEY "hs\0close\0\0\0\0\0k"
     refused(BYTES("xs\0k"), BYTES("1"), "unknown kind");
