@@ -239,6 +239,17 @@ Test(snapshot, blocks_that_are_missing_doubled_or_swapped_are_refused) {
                          "without %zu, with %zu twice", gone, again);
         }
     }
+    for (size_t i = 1; i + 2 < blocks; i++) {
+        const size_t first = starts[i + 1] - starts[i], second = starts[i + 2] - starts[i + 1];
+        memcpy(other, bytes, size);
+        memcpy(other + starts[i], bytes + starts[i + 1], second);
+        memcpy(other + starts[i] + second, bytes + starts[i], first);
+        uint32_t sum = 0;
+        file_write("b", other, size);
+        cr_assert_eq(read_all(disk, "b", take_record, &sum, &head, &err), MR_ERR_STATE,
+                     "block %zu behind the next", i);
+        cr_assert_not_null(strstr(err.text, "whole file"), "%s", err.text);
+    }
     free(bytes);
     free(other);
     disk_close(disk);
@@ -257,6 +268,7 @@ Test(snapshot, foreign_contents_are_refused) {
                   {'R', "\377\377\377\377\377\377\377\377x", 9},
                   {'T', "", 0},
                   {'T', "\1\0\0\0\0\0\0\0\0\0\0\0", 12},
+                  {'T', "\0\0\0\0\0\0\0\0\0\0\0\0", 12},
                   {'X', "", 0}};
     mri_disk *disk = disk_open();
     mri_snapshot_head head;
@@ -287,6 +299,46 @@ Test(snapshot, foreign_contents_are_refused) {
     cr_assert_eq(read_all(disk, "x", take_record, &sum, &head, &err), MR_ERR_STATE);
     cr_assert_not_null(strstr(err.text, "another format"));
     free(bytes);
+    disk_close(disk);
+}
+
+/* --- what the disk hears -------------------------------------------------------------------------
+ */
+
+static uint32_t syncs;
+static mr_status sync_status;
+
+static mr_status count_sync(mri_disk_file *file, mr_error *err) {
+    (void)file;
+    syncs++;
+    if (sync_status != MR_OK) err->status = sync_status;
+    return sync_status;
+}
+
+/* What a slice has written is made durable in parts, so that the last fsync is a short one. */
+Test(snapshot, a_long_file_is_made_durable_bit_by_bit) {
+    enum { MB = 1 << 20, ALL = 20 };
+    mri_disk *disk = disk_open();
+    mri_disk_ops ops = *disk->ops;
+    mri_snapshot_writer *writer = NULL;
+    mr_error err = {0};
+    char *value = calloc(1, MB);
+    const mri_disk_ops *before = disk->ops;
+    ops.sync = count_sync;
+    disk->ops = &ops;
+    syncs = 0;
+    cr_assert_eq(mri_snapshot_create(disk, "a", &written, &writer, &err), MR_OK, "%s", err.text);
+    for (uint32_t i = 0; i < ALL; i++) {
+        cr_assert_eq(mri_snapshot_put(writer, "k", 1, value, MB, &err), MR_OK);
+        cr_assert_eq(mri_snapshot_sync(writer, &err), MR_OK);
+        cr_assert_eq(syncs, (i + 1) / 8, "after %u MiB", i + 1);
+    }
+    sync_status = MR_ERR_IO;
+    cr_assert_eq(mri_snapshot_publish(writer, &err), MR_ERR_IO);
+    sync_status = MR_OK;
+    disk->ops = before;
+    cr_assert_neq(access(path_of("a"), F_OK), 0, "what is not durable gets no name");
+    free(value);
     disk_close(disk);
 }
 
