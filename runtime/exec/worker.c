@@ -332,10 +332,10 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     bool read = false;
     status = tasks_turn(worker, &read, err);
     atomic_store(&worker->waits, true);
-    if (status != MR_OK) return undone(worker, status, err);
-    if (read && worker->stats.behind_since_us == MR_TIME_NONE) {
+    if ((read || status != MR_OK) && worker->stats.behind_since_us == MR_TIME_NONE) {
         worker->stats.behind_since_us = worker->env->now_us(worker->env->self);
     }
+    if (status != MR_OK) return undone(worker, status, err);
     worker->progressed = read;
     *progress = *progress || read;
     if (commit_due(worker, !read)) {
@@ -360,7 +360,7 @@ mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, b
 
 void mri_worker_grace(mri_worker *worker, int64_t left_us) {
     if (worker->config.snapshot_stop_us == 0) return;
-    worker->config.snapshot_stop_us = left_us > 2 ? left_us / 2 : 1;
+    worker->config.snapshot_stop_us = left_us > 0 ? left_us / 2 : 0;
 }
 
 mr_status mri_worker_drain(mri_worker *worker, mr_error *err) {

@@ -74,8 +74,10 @@ static void time_put(mri_text *out, const char *name, int64_t us) {
     string_put(out, name, known ? text : NULL);
 }
 
-static bool is_time(int64_t us) {
-    return us != MR_TIME_NONE && us != MR_TIME_END;
+/* How long ago something was, if it was. */
+static void age_put(mri_text *out, const char *name, int64_t now_us, int64_t since_us) {
+    const bool known = since_us != MR_TIME_NONE && since_us != MR_TIME_END;
+    seconds_put(out, name, known ? now_us - since_us : 0, known);
 }
 
 /* --- tasks ---------------------------------------------------------------------------------------
@@ -96,14 +98,12 @@ static void task_put(mri_text *out, const mri_http_view *view, const mri_http_ta
     known_put(out, "lag_records", lag > 0 ? lag : 0, lag_known);
     known_put(out, "lso_lag_records", task->bounds.high - task->bounds.stable, lag_known);
     time_put(out, "watermark", s->watermark_us);
-    seconds_put(out, "watermark_delay_seconds", wall_us - s->watermark_us,
-                is_time(s->watermark_us));
+    age_put(out, "watermark_delay_seconds", wall_us, s->watermark_us);
     integer_put(out, "keys", s->keys);
     integer_put(out, "state_bytes", s->state_bytes);
     known_put(out, "restored_records", s->restore_at, s->restoring);
     known_put(out, "restore_end_records", s->restore_end, s->restoring);
-    seconds_put(out, "snapshot_age_seconds", wall_us - s->snapshot_wall_us,
-                is_time(s->snapshot_wall_us));
+    age_put(out, "snapshot_age_seconds", wall_us, s->snapshot_wall_us);
     mri_text_puts(out, "}");
 }
 
@@ -145,7 +145,6 @@ static void worker_put(mri_text *out, const mri_http_view *view, uint32_t index,
                        const mri_http_worker *worker) {
     const mri_worker_stats *s = &worker->stats;
     const int64_t now = view->env->now_us(view->env->self);
-    const bool committed = s->commits > 0 && s->committed_now_us != MR_TIME_NONE;
     uint32_t count = 0;
     name_put(out, NULL);
     mri_text_puts(out, "{");
@@ -153,8 +152,8 @@ static void worker_put(mri_text *out, const mri_http_view *view, uint32_t index,
     string_put(out, "state", mri_http_state_name(mri_http_state_of(view, worker)));
     seconds_put(out, "turned_seconds_ago", now - worker->turned_us, true);
     restore_put(out, s);
-    seconds_put(out, "last_commit_age_seconds", now - s->committed_now_us, committed);
-    seconds_put(out, "last_commit_seconds", s->commit_us_last, committed);
+    age_put(out, "last_commit_age_seconds", now, s->committed_now_us);
+    seconds_put(out, "last_commit_seconds", s->commit_us_last, s->commits > 0);
     counters_put(out, s);
     string_put(out, "last_error", worker->last_error[0] != '\0' ? worker->last_error : NULL);
     time_put(out, "last_error_at",
