@@ -124,7 +124,9 @@ static mr_status feed_turn(mri_task *task, bool *progress, mr_error *err) {
     mri_io_batch(source->owner, worker->strings);
     source->ctx.out = &batch;
     source->ctx.error = err;
+    (void)mri_stats_waits(worker, false);
     mr_status status = source->calls->poll(&source->ctx);
+    (void)mri_stats_waits(worker, true);
     if (status == MR_OK) status = rows_settle(task, &batch, err);
     if (status != MR_OK) return status;
     worker->stats.skipped += source->ctx.skipped - skipped;

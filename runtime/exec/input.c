@@ -53,7 +53,10 @@ mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, 
                            .final_us = final_us};
     task->dirty = true;
     worker->stats.rows_in += batch->rows;
-    return mri_chain_run(worker->chain, &task->chain, &flow, err);
+    (void)mri_stats_waits(worker, false);
+    const mr_status status = mri_chain_run(worker->chain, &task->chain, &flow, err);
+    (void)mri_stats_waits(worker, true);
+    return status;
 }
 
 /* --- one record ----------------------------------------------------------------------------------

@@ -111,9 +111,14 @@ void mri_task_outputs_close(mri_task *task) {
 static mr_status send(mri_task *task, const mri_output_plan *plan, uint32_t partition,
                       const mri_record *record, mr_error *err) {
     struct mri_worker *worker = task->worker;
-    const mr_status status = worker->log->ops->begin(worker->member, err);
-    if (status != MR_OK) return status;
-    return worker->log->ops->send(worker->member, plan->topic->log_name, partition, record, err);
+    const bool waits = mri_stats_waits(worker, true);
+    mr_status status = worker->log->ops->begin(worker->member, err);
+    if (status == MR_OK) {
+        status =
+            worker->log->ops->send(worker->member, plan->topic->log_name, partition, record, err);
+    }
+    (void)mri_stats_waits(worker, waits);
+    return status;
 }
 
 static mr_status send_pending(mri_task *task, const mri_output_plan *plan, uint32_t partition,

@@ -324,6 +324,13 @@ void mri_stats_open(struct mri_worker *worker);
 void mri_stats_close(struct mri_worker *worker);
 void mri_stats_publish(struct mri_worker *worker);
 void mri_stats_committed(struct mri_worker *worker);
+/* Whether the worker stands in the log, which may wait for brokers, or in its steps and its source,
+ * where it must not; what it was before. All of a turn but the latter counts as the former. */
+static inline bool mri_stats_waits(struct mri_worker *worker, bool waits) {
+    const bool before = atomic_load_explicit(&worker->waits, memory_order_relaxed);
+    atomic_store_explicit(&worker->waits, waits, memory_order_relaxed);
+    return before;
+}
 /* A batch begins whose first record is of this time. */
 void mri_stats_batch(struct mri_worker *worker, int64_t time_us);
 

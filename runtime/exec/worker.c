@@ -328,10 +328,8 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     mr_error not_restored;
     *progress = worker->opening_count > 0;
     const mr_status restored = mri_restores_turn(worker, &not_restored);
-    atomic_store(&worker->waits, false);
     bool read = false;
     status = tasks_turn(worker, &read, err);
-    atomic_store(&worker->waits, true);
     if ((read || status != MR_OK) && worker->stats.behind_since_us == MR_TIME_NONE) {
         worker->stats.behind_since_us = worker->env->now_us(worker->env->self);
     }

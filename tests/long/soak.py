@@ -52,8 +52,8 @@ LOG_BYTES_MAX = 4 * 5 * MIB  # of the file of the embedded log; its topics may k
 PIPELINE = """\
 pipeline: {name}
 topics:
-  trades:  {{ key: pair, time: time, partitions: 2, retention: 4MiB }}
-  candles: {{ key: pair, time: window_end, partitions: 2, retention: 1MiB }}
+  trades:  {{ name: {name}-trades, key: pair, time: time, partitions: 2, retention: 4MiB }}
+  candles: {{ name: {name}-candles, key: pair, time: window_end, partitions: 2, retention: 1MiB }}
 stages:
   trades:
     source: {{ replay: {{ path: {file}, format: csv }} }}
