@@ -32,9 +32,8 @@ def main():
     absent = [goal for goal in goals if goal not in there]
     if absent:
         print(f"not run: {' '.join(absent)}")
-    # What has no script here may be left out; what stands on Kafka or the simulator has been lost.
-    good = bool(lines) and not failed and not set(absent) & {"R1", "R2", "R3", "R4", "R5", "R6", "R7", "R17"}
-    print(f"verdict: {'every goal that was run holds' if good else 'FAILED'}; "
+    good = bool(lines) and not failed and not absent
+    print(f"verdict: {'every goal holds' if good else 'FAILED'}; "
           f"{sum(line.get('records') or 0 for line in lines):,} records, "
           f"{sum(line['seconds'] for line in lines) / 60:.0f} minutes")
     sys.exit(0 if good else 1)
