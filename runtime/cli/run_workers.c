@@ -179,6 +179,7 @@ uint32_t mri_run_tasks(mri_run_worker *worker, mri_task_stats *out, uint32_t max
 static void run_stop(mri_run *run) {
     atomic_store(&run->stop_us, run_now(run));
     atomic_store(&run->stop, true);
+    if (run->log != NULL && run->log->ops->hurry != NULL) run->log->ops->hurry(run->log);
     for (uint32_t i = 0; i < run->worker_count; i++) {
         mri_run_worker *w = &run->workers[i];
         (void)pthread_mutex_lock(&w->lock);

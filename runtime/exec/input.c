@@ -222,7 +222,7 @@ static mr_status idle_rule(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
     const int64_t now = worker->env->now_us(worker->env->self);
     const int64_t idle = worker->stage->idle_us;
-    if (idle == MR_TIME_NONE || now - task->record_now_us < idle ||
+    if (idle == MR_TIME_NONE || task != worker->asker || now - task->record_now_us < idle ||
         now - task->end_checked_us < idle) {
         return MR_OK;
     }

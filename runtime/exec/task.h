@@ -279,8 +279,9 @@ struct mri_worker {
     uint32_t parked_count;
     mri_task *snapshotting; /* the one task whose snapshot is being made; NULL: none */
     bool assigned, progressed;
-    bool draining; /* marks do not wait for their turn */
-    bool torn;     /* a rollback did not come to its end */
+    bool draining;         /* marks do not wait for their turn */
+    bool torn;             /* a rollback did not come to its end */
+    const mri_task *asker; /* may ask for the end of its input in this turn; NULL: nobody */
     /* buffers of one batch */
     mr_column *columns;
     uint32_t *slot, *origin;

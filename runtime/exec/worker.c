@@ -295,7 +295,24 @@ static mr_status all_ended(struct mri_worker *worker, bool *ended, mr_error *err
     return MR_OK;
 }
 
+/* The one that may ask for the end of its input in this turn: asking takes a while, and hundreds of
+ * silent partitions are not to hold up the others. */
+static const mri_task *asker(const struct mri_worker *worker) {
+    const mri_task *found = NULL;
+    int64_t since_us = 0;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        const mri_task *task = worker->tasks[i];
+        const int64_t heard_us =
+            task->record_now_us > task->end_checked_us ? task->record_now_us : task->end_checked_us;
+        if (found != NULL && heard_us >= since_us) continue;
+        found = task;
+        since_us = heard_us;
+    }
+    return found;
+}
+
 static mr_status tasks_turn(struct mri_worker *worker, bool *progress, mr_error *err) {
+    worker->asker = asker(worker);
     for (uint32_t i = 0; i < worker->task_count; i++) {
         mri_task *task = worker->tasks[i];
         if (task->must_commit) continue;

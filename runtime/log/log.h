@@ -58,7 +58,8 @@ typedef struct mri_offset {
 /* Called from mri_member_poll() on the worker's thread. */
 typedef struct mri_member_events {
     void *self;
-    /* Partition numbers now owned, the same numbers on every input; offsets[i * inputs + k] is the
+    /* Partition numbers that have come, beside those that are owned already; the same numbers on
+     * every input; maybe none; offsets[i * inputs + k] is the
      * committed next offset of partitions[i] on input k, MRI_OFFSET_NONE when there is none.
      * unchanged[i]: the last commit of partitions[i] in the group is this member's own, so nobody
      * else has moved it since the member let it go. */
@@ -147,6 +148,9 @@ typedef struct mri_log_ops {
                          uint32_t count, mr_error *);
     mr_status (*member_open)(mri_log *, const mri_member_config *, mri_member **, mr_error *);
     void (*close)(mri_log *); /* after the last member */
+    /* The program is about to end: from now on nothing waits for more than a few seconds for a log
+     * that does not answer. Any thread. NULL: nothing ever waits. */
+    void (*hurry)(mri_log *);
 
     /* Serves assignment changes; waits up to timeout_us for one, or for records or room; returns at
      * once when a queue has records. Must be called at least every few seconds. */

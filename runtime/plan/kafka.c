@@ -45,7 +45,12 @@ static bool is_secret(const char *name) {
            strcmp(name, "sasl.jaas.config") == 0 || strcmp(name, "sasl.oauthbearer.config") == 0;
 }
 
-static bool is_owned(mri_planner *p, const mri_node *key) {
+static bool is_owned(mri_planner *p, const mri_node *node) {
+    const mri_node *key = node->key;
+    /* It keeps a group eager while librdkafka is changed below it. */
+    const bool range = strcmp(key->text, "partition.assignment.strategy") == 0 &&
+                       node->kind == MRI_SCALAR && strcmp(node->text, "range") == 0;
+    if (range) return false;
     for (uint32_t i = 0; i < OWNED; i++) {
         if (strcmp(owned[i].name, key->text) != 0) continue;
         mri_plan_error(&p->env, 15, key, owned[i].why, "kafka: '%s' cannot be set", key->text);
@@ -82,7 +87,7 @@ void mri_kafka_read(mri_planner *p, const mri_node *kafka) {
     const char **pairs = mri_alloc_array(p->env.arena, 2 * kafka->count + 1, sizeof *pairs);
     uint32_t used = 0;
     for (const mri_node *node = kafka->first; node != NULL; node = node->next) {
-        if (is_owned(p, node->key)) continue;
+        if (is_owned(p, node)) continue;
         const char *value = property_value(p, node);
         if (value == NULL) continue;
         pairs[used++] = node->key->text;

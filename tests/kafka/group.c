@@ -1,5 +1,6 @@
 /* group.c: members that share the partitions of a topic and take them over from each other. */
 #include <criterion/criterion.h>
+#include <librdkafka/rdkafka.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ struct copier {
     bool owned[PARTITIONS];
     int64_t next[PARTITIONS], committed[PARTITIONS];
     uint32_t owns, assignments;
+    uint32_t came, unchanged; /* partitions, over all assignments */
     uint64_t copied;
     bool dirty;
     mr_error err;
@@ -52,29 +54,29 @@ static mr_status copier_abort(struct copier *c, bool seek, mr_error *err) {
 
 static mr_status copier_assigned(void *self, const uint32_t *partitions, uint32_t count,
                                  const int64_t *offsets, const bool *unchanged, mr_error *err) {
-    (void)unchanged;
     (void)err;
     struct copier *c = self;
-    memset(c->owned, 0, sizeof c->owned);
     for (uint32_t i = 0; i < count; i++) {
+        c->owns += !c->owned[partitions[i]];
         c->owned[partitions[i]] = true;
+        c->came += 1;
+        c->unchanged += unchanged[i];
         c->next[partitions[i]] = offsets[i] == MRI_OFFSET_NONE ? 0 : offsets[i];
         c->committed[partitions[i]] = c->next[partitions[i]];
     }
-    c->owns = count;
     c->assignments++;
     return MR_OK;
 }
 
 static mr_status copier_revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
                                 mr_error *err) {
-    (void)partitions;
-    (void)count;
     struct copier *c = self;
     mr_status status = lost ? MR_ERR_ABORTED : copier_commit(c, err);
     if (status == MR_ERR_ABORTED) status = copier_abort(c, false, err);
-    memset(c->owned, 0, sizeof c->owned);
-    c->owns = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        c->owns -= c->owned[partitions[i]];
+        c->owned[partitions[i]] = false;
+    }
     return status;
 }
 
@@ -183,6 +185,9 @@ Test(group, partitions_move_to_a_second_member_and_back_without_loss_or_doubles)
     }
     cr_assert_eq(a.owns, 2u);
     cr_assert_eq(b.owns, 2u);
+    /* All four came first and nobody had been there; what stays in a rebalance, or comes back from
+     * one, has been moved by nobody else either. */
+    cr_assert_eq(a.unchanged, a.came, "%u of %u", a.unchanged, a.came);
     publish_some(kind, log, EACH / 4, EACH / 2);
     for (int i = 0; i < 20; i++) {
         copier_turns(&a, 1000);
@@ -197,6 +202,8 @@ Test(group, partitions_move_to_a_second_member_and_back_without_loss_or_doubles)
         copier_turns(&b, 10000);
     }
     cr_assert_eq(b.owns, (uint32_t)PARTITIONS);
+    /* Those that came from the other member are told as such. */
+    cr_assert_eq(b.came - b.unchanged, (uint32_t)PARTITIONS, "%u of %u", b.unchanged, b.came);
     for (int i = 0; i < 6000 && a.copied + b.copied < (uint64_t)PARTITIONS * EACH; i++) {
         copier_turns(&b, 10000);
     }
@@ -282,6 +289,34 @@ Test(group, a_static_member_finds_its_partitions_again) {
     }
     check_out(kind, log);
     log->ops->member_close(a.member);
+    kind->close(kind->self, log);
+}
+
+/* Members that move partitions all at once and members that move them one by one do not share a group
+ * in silence. Older versions of librdkafka know the first way only. */
+Test(group, eager_and_cooperative_members_do_not_mix) {
+    const log_kind *kind = kafka_kind();
+    if (rd_kafka_version() < 0x020a0000) cr_skip_test("librdkafka is older than 2.10.0");
+    mri_log *log = kind->open(kind->self);
+    mri_log *eager =
+        kafka_open((const char *const[]){"partition.assignment.strategy", "range", NULL});
+    log_topic(kind, log, "in", PARTITIONS, false);
+    log_topic(kind, log, "out", PARTITIONS, false);
+    static struct copier a, b;
+    copier_open(&a, kind, eager, "a", NULL);
+    for (int i = 0; i < 600 && a.owns < PARTITIONS; i++) {
+        copier_turns(&a, 100000);
+    }
+    copier_open(&b, kind, log, "b", NULL);
+    mr_status status = MR_OK;
+    for (int i = 0; i < 600 && status == MR_OK; i++) {
+        status = copier_turn(&b, 100000);
+    }
+    cr_assert_eq(status, MR_ERR_TOPIC, "%s", b.err.text);
+    cr_assert_not_null(strstr(b.err.text, "stop all of them before the change"), "%s", b.err.text);
+    log->ops->member_close(b.member);
+    log->ops->member_close(a.member);
+    eager->ops->close(eager);
     kind->close(kind->self, log);
 }
 

@@ -9,7 +9,7 @@
 
 TestSuite(outcome, .timeout = 120);
 
-enum trick { HONEST, LOSE_ANSWER, LOSE_REQUEST, REFUSE_OFFSETS };
+enum trick { HONEST, LOSE_ANSWER, LOSE_REQUEST, REFUSE_OFFSETS, FENCE_AFTER, DENY_GROUP };
 
 static enum trick trick;
 
@@ -20,8 +20,9 @@ rd_kafka_error_t *__wrap_rd_kafka_commit_transaction(rd_kafka_t *rk, int timeout
     trick = HONEST;
     if (now != LOSE_REQUEST) {
         rd_kafka_error_t *error = __real_rd_kafka_commit_transaction(rk, timeout_ms);
-        if (now != LOSE_ANSWER || error != NULL) return error;
+        if ((now != LOSE_ANSWER && now != FENCE_AFTER) || error != NULL) return error;
     }
+    if (now == FENCE_AFTER) return rd_kafka_error_new(RD_KAFKA_RESP_ERR__FENCED, "stood still");
     return rd_kafka_error_new(RD_KAFKA_RESP_ERR__TRANSPORT, "the answer is lost");
 }
 
@@ -37,6 +38,10 @@ rd_kafka_error_t *__wrap_rd_kafka_send_offsets_to_transaction(
     if (trick == REFUSE_OFFSETS) {
         trick = HONEST;
         return rd_kafka_error_new(RD_KAFKA_RESP_ERR__TRANSPORT, "the request is lost");
+    }
+    if (trick == DENY_GROUP) {
+        trick = HONEST;
+        return rd_kafka_error_new(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, "it is refused");
     }
     return __real_rd_kafka_send_offsets_to_transaction(rk, offsets, membership, timeout_ms);
 }
@@ -90,6 +95,32 @@ Test(outcome, a_commit_whose_answer_is_lost_is_looked_up) {
     log_send(kind, &writer, "out", 0, "k", "3");
     cr_assert_eq(commit_with(&writer, HONEST, 1, &err), MR_OK, "%s", err.text);
     cr_assert_eq(scan_count(kind, log, "out"), 3u);
+    log_leave(&writer);
+    kind->close(kind->self, log);
+}
+
+/* The broker may have ended a transaction that took too long, or it was just in time: only what the
+ * group has committed tells. A right that is missing is asked for by name, and may come. */
+Test(outcome, a_fence_and_a_refusal_are_no_end) {
+    const log_kind *kind = kafka_kind();
+    mri_log *log = kind->open(kind->self);
+    log_topic(kind, log, "in", 1, false);
+    log_topic(kind, log, "out", 1, false);
+    log_reader writer;
+    mr_error err = {0};
+    log_join(kind, log, &(log_join_options){.group = "w", .inputs = {"in"}}, &writer);
+    log_begin(&writer);
+    log_send(kind, &writer, "out", 0, "k", "1");
+    cr_assert_eq(commit_with(&writer, FENCE_AFTER, 1, &err), MR_OK, "it took place: %s", err.text);
+    log_begin(&writer);
+    log_send(kind, &writer, "out", 0, "k", "dropped");
+    cr_assert_eq(commit_with(&writer, DENY_GROUP, 2, &err), MR_ERR_BUSY, "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "ACL that is missing: Read on the group"), "%s", err.text);
+    cr_assert_eq(log->ops->abort(writer.member, &err), MR_OK, "%s", err.text);
+    log_begin(&writer);
+    log_send(kind, &writer, "out", 0, "k", "2");
+    cr_assert_eq(commit_with(&writer, HONEST, 2, &err), MR_OK, "%s", err.text);
+    cr_assert_eq(scan_count(kind, log, "out"), 2u);
     log_leave(&writer);
     kind->close(kind->self, log);
 }

@@ -92,6 +92,7 @@ const log_kind *kafka_kind(void) {
     (void)snprintf(kind_prefix, sizeof kind_prefix, "t%lx.%d",
                    (unsigned long)(env->random(env->self) & 0xffffffffu), (int)getpid());
     kind.strict_keys = true;
+    kind.fence_aborts = true;
     return &kind;
 }
 

@@ -31,22 +31,34 @@ static mr_status reader_assigned(void *self, const uint32_t *partitions, uint32_
     (void)unchanged;
     (void)err;
     log_reader *reader = self;
-    cr_assert_leq(count * reader->inputs, 256u);
-    reader->count = count;
-    memcpy(reader->partitions, partitions, count * sizeof *partitions);
-    memcpy(reader->offsets, offsets, (size_t)count * reader->inputs * sizeof *offsets);
+    cr_assert_leq((reader->count + count) * reader->inputs, 256u);
+    memcpy(reader->partitions + reader->count, partitions, count * sizeof *partitions);
+    memcpy(reader->offsets + (size_t)reader->count * reader->inputs, offsets,
+           (size_t)count * reader->inputs * sizeof *offsets);
+    reader->count += count;
     reader->assigned = true;
     return MR_OK;
 }
 
 static mr_status reader_revoked(void *self, const uint32_t *partitions, uint32_t count, bool lost,
                                 mr_error *err) {
-    (void)partitions;
-    (void)count;
     (void)lost;
     (void)err;
     log_reader *reader = self;
-    reader->count = 0;
+    const uint32_t inputs = reader->inputs;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < reader->count; i++) {
+        bool goes = false;
+        for (uint32_t k = 0; k < count && !goes; k++) {
+            goes = partitions[k] == reader->partitions[i];
+        }
+        if (goes) continue;
+        reader->partitions[kept] = reader->partitions[i];
+        memmove(reader->offsets + (size_t)kept * inputs, reader->offsets + (size_t)i * inputs,
+                inputs * sizeof *reader->offsets);
+        kept++;
+    }
+    reader->count = kept;
     reader->assigned = false;
     return MR_OK;
 }

@@ -19,6 +19,7 @@ typedef struct log_kind {
     const char *prefix; /* of topics, groups and transactional ids; new for every test */
     bool dense;         /* offsets have no gaps */
     bool strict_keys;   /* a compacted topic refuses a record without key in send() */
+    bool fence_aborts;  /* the first fences may be a stall of its own: the log tries again */
     bool by_key;        /* a compacted topic keeps no offsets: it is read from the start alone */
 } log_kind;
 

@@ -16,6 +16,7 @@
 enum {
     LINES_MAX = 20,
     LINES_WINDOW_US = 10 * 1000 * 1000,
+    LINE_ERROR = 3, /* as syslog counts */
     SECRET_BYTES_MIN = 4,
     PAUSE_NS = 50000000
 };
@@ -42,7 +43,6 @@ static const struct {
     {"enable.auto.offset.store", "offsets are committed with the outputs"},
     {"auto.offset.reset", "a silent reset would lose records"},
     {"isolation.level", "exactly-once rests on it"},
-    {"partition.assignment.strategy", "inputs of one stage must stay together"},
     {"enable.partition.eof", "millrace sets it"},
     {"partitioner", "use partitioner: of the topic"},
     {"delivery.report.only.error", "millrace sets it"},
@@ -83,10 +83,13 @@ static const struct kafka_pair consumer_defaults[] = {
     {NULL, NULL},
 };
 static const struct kafka_pair consumer_fixed[] = {
-    {"isolation.level", "read_committed"}, {"enable.auto.commit", "false"},
-    {"auto.offset.reset", "error"},        {"enable.partition.eof", "true"},
-    {"enable.auto.offset.store", "false"}, {"partition.assignment.strategy", "range"},
-    {"allow.auto.create.topics", "false"}, {NULL, NULL},
+    {"isolation.level", "read_committed"},
+    {"enable.auto.commit", "false"},
+    {"auto.offset.reset", "error"},
+    {"enable.partition.eof", "true"},
+    {"enable.auto.offset.store", "false"},
+    {"allow.auto.create.topics", "false"},
+    {NULL, NULL},
 };
 static const struct kafka_pair producer_defaults[] = {
     {"linger.ms", "1"},
@@ -222,6 +225,14 @@ static void client_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message
     (void)snprintf(failure->text, sizeof failure->text, "%s", rd_kafka_err2str(message->err));
 }
 
+/* Called by the thread that polls or flushes. librdkafka writes no line about these any more. */
+static void client_on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
+    struct kafka_client *client = opaque;
+    client->cut = true;
+    (void)code;
+    client_on_line(rk, LINE_ERROR, "ERROR", reason);
+}
+
 bool mri_kafka_permanent(rd_kafka_resp_err_t code) {
     switch (code) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
@@ -246,8 +257,9 @@ bool mri_kafka_permanent(rd_kafka_resp_err_t code) {
 mr_status mri_kafka_delivery(struct kafka_client *client, mr_error *err) {
     const struct kafka_failure *f = &client->failure;
     if (f->code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
-    const char *hint = "";
-    mr_status status = mri_kafka_permanent(f->code) ? MR_ERR_TOPIC : MR_ERR_BUSY;
+    const char *hint = "", *acl = mri_kafka_acl(f->code);
+    /* A right may be granted while this runs. */
+    mr_status status = mri_kafka_permanent(f->code) && acl == NULL ? MR_ERR_TOPIC : MR_ERR_BUSY;
     if (f->code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
         f->code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE) {
         status = MR_ERR_LIMIT;
@@ -257,8 +269,9 @@ mr_status mri_kafka_delivery(struct kafka_client *client, mr_error *err) {
                "topic";
     }
     return mri_kafka_fail(client->log, err, status,
-                          "topic '%s' partition %d: a record of %zu bytes was not taken: %s%s",
-                          f->topic, (int)f->partition, f->bytes, f->text, hint);
+                          "topic '%s' partition %d: a record of %zu bytes was not taken: %s%s%s%s",
+                          f->topic, (int)f->partition, f->bytes, f->text, hint,
+                          acl == NULL ? "" : "; the ACL that is missing: ", acl == NULL ? "" : acl);
 }
 
 void mri_kafka_pause(void) {
@@ -285,6 +298,19 @@ static char *copy_text(const char *text) {
     return memcpy(mri_malloc(size), text, size);
 }
 
+/* `range` keeps a group eager that would be cooperative; all others would part the inputs of a stage,
+ * or move what need not move. */
+static mr_status check_strategy(const struct kafka_log *log, const char *name, const char *value,
+                                mr_error *err) {
+    if (strcmp(name, "partition.assignment.strategy") != 0 || strcmp(value, "range") == 0) {
+        return MR_OK;
+    }
+    return mri_kafka_fail(log, err, MR_ERR_SPEC,
+                          "kafka: '%s' can only be set to range: inputs of one stage must stay "
+                          "together",
+                          name);
+}
+
 static mr_status setting_check(const struct kafka_log *log, rd_kafka_conf_t *scratch,
                                const char *name, const char *value, mr_error *err) {
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
@@ -296,6 +322,8 @@ static mr_status setting_check(const struct kafka_log *log, rd_kafka_conf_t *scr
     if (ends_with(name, "_cb")) {
         return mri_kafka_fail(log, err, MR_ERR_SPEC, "kafka: '%s' is no text", name);
     }
+    const mr_status status = check_strategy(log, name, value, err);
+    if (status != MR_OK) return status;
     char text[256] = "";
     switch (rd_kafka_conf_set(scratch, name, value, text, sizeof text)) {
     case RD_KAFKA_CONF_OK:
@@ -332,6 +360,14 @@ mr_status mri_kafka_settings(struct kafka_log *log, const char *const *settings,
     }
     rd_kafka_conf_destroy(scratch);
     return status;
+}
+
+const char *mri_kafka_setting(const struct kafka_log *log, const char *name) {
+    const char *value = NULL;
+    for (const struct kafka_pair *p = log->settings; p != NULL && p->name != NULL; p++) {
+        if (strcmp(p->name, name) == 0) value = p->value;
+    }
+    return value;
 }
 
 void mri_kafka_settings_free(struct kafka_log *log) {
@@ -384,6 +420,7 @@ static mr_status client_configure(struct kafka_client *client, rd_kafka_conf_t *
     if (client->role == KAFKA_PRODUCER || client->role == KAFKA_PUBLISHER) {
         rd_kafka_conf_set_dr_msg_cb(conf, client_on_delivery);
     }
+    if (client->role == KAFKA_PRODUCER) rd_kafka_conf_set_error_cb(conf, client_on_error);
     if (client->role == KAFKA_CONSUMER) {
         rd_kafka_conf_set_rebalance_cb(conf, mri_kafka_on_rebalance);
     }

@@ -9,7 +9,11 @@
  * record.c       mri_record to and from librdkafka's messages
  * member.c       a worker's consumer: poll, fetch, seek, wake
  * assign.c       partitions that come and go
- * transaction.c  begin, send, commit, abort */
+ * place.c        where a partition is read from: committed offsets, what they mean
+ * transaction.c  begin, send, commit, abort
+ * offsets.c      the offsets of a transaction, within a time
+ * producer.c     a member's producer: made, lost, made anew
+ * verdict.c      the table of errors */
 #ifndef MRI_LOG_KAFKA_H
 #define MRI_LOG_KAFKA_H
 
@@ -28,7 +32,10 @@ enum {
     KAFKA_BATCH_MAX = 4096,           /* records of one fetch */
     KAFKA_TRANSACTION_MS = 10000,     /* bounds how long a dead worker blocks readers */
     KAFKA_CALL_MS = 5000,             /* one blocking call; loops around it have a deadline */
+    KAFKA_SLICE_MS = 1000,            /* the same, where a call goes on where it stood */
     KAFKA_WAIT_US = 30 * 1000 * 1000, /* bounded waits for a broker that has answered before */
+    KAFKA_TURN_US = 5 * 1000 * 1000,  /* the same within a turn, which is tried again */
+    KAFKA_HURRY_US = 2 * 1000 * 1000, /* any wait, once the program is about to end */
     KAFKA_LEAVE_US = 5 * 1000 * 1000, /* leaving the group */
     KAFKA_END_US = 3 * 1000 * 1000    /* ending a handle */
 };
@@ -49,6 +56,33 @@ struct kafka_failure {
     char text[128];
 };
 
+/* What an error asks for; see the table in verdict.c. */
+enum kafka_class {
+    KAFKA_DONE,
+    KAFKA_AGAIN,  /* the same call again */
+    KAFKA_ABORT,  /* of this transaction */
+    KAFKA_DENIED, /* abort; a right is missing */
+    KAFKA_FENCED, /* fatal: another producer has the id, or the broker lost patience */
+    KAFKA_BROKEN  /* fatal: this producer cannot go on */
+};
+
+/* An error that has been judged, kept for its text. */
+struct kafka_verdict {
+    enum kafka_class class;
+    rd_kafka_resp_err_t code;
+    char text[256];
+};
+
+/* Who made a commit: a member's commit_id and commit_count. */
+struct kafka_note {
+    uint64_t id, number;
+};
+
+/* How long something may take; begin it with mri_kafka_wait(). */
+struct kafka_wait {
+    int64_t until_us, hurried_us;
+};
+
 /* One handle of librdkafka. It lives on the heap: callbacks get its address. */
 struct kafka_client {
     rd_kafka_t *rk;
@@ -56,6 +90,7 @@ struct kafka_client {
     mri_member *member; /* NULL: of the log itself */
     enum kafka_role role;
     struct kafka_failure failure;
+    bool cut;               /* a connection broke since it was cleared; as `failure` */
     int64_t lines_since_us; /* these two under kafka_log.line_lock */
     uint32_t lines;
 };
@@ -80,6 +115,7 @@ struct kafka_log {
     struct kafka_pair *settings; /* the user's */
     char **secrets;              /* values that no text may show, NULL-terminated */
     int64_t connect_timeout_us;
+    _Atomic int64_t hurry_us;    /* since when the program is about to end; 0: it is not */
     struct kafka_client *reader; /* admin calls, metadata, watermarks */
 
     pthread_mutex_t lock; /* the following six */
@@ -103,10 +139,11 @@ struct kafka_log {
 struct kafka_queue {
     rd_kafka_queue_t *queue;
     uint32_t input, partition;
-    int64_t committed; /* what the engine was told or has committed; MRI_OFFSET_NONE */
-    int64_t start;     /* its place in the log: behind records that no reader ever sees */
-    int64_t next;      /* records below were handed out or are not wanted */
-    int64_t passed;    /* the log's end when everything up to it was in `messages`; 0: not known */
+    struct kafka_note note; /* of the commit that it starts behind */
+    int64_t committed;      /* what the engine was told or has committed; MRI_OFFSET_NONE */
+    int64_t start;          /* its place in the log: behind records that no reader ever sees */
+    int64_t next;           /* records below were handed out or are not wanted */
+    int64_t passed; /* the log's end when everything up to it was in `messages`; 0: not known */
     /* What librdkafka gave: [held, ready) was handed out and is valid until the next fetch, [ready,
      * count) comes next. */
     rd_kafka_message_t **messages;
@@ -129,6 +166,7 @@ struct mri_member {
     char **inputs;
     uint32_t input_count, batch_rows;
     bool read_from_end;
+    bool cooperative; /* partitions come and go one by one, the others work on */
 
     struct kafka_client *consumer;
     rd_kafka_queue_t *consumer_queue;
@@ -141,18 +179,27 @@ struct mri_member {
     uint32_t partition_count;
     struct kafka_queue *queues;                     /* [index of partition * input_count + input] */
     rd_kafka_consumer_group_metadata_t *membership; /* as of the assignment; NULL: none */
+    /* An assignment that was given and is not yet taken up: its offsets are not known yet. */
+    rd_kafka_topic_partition_list_t *offer;
+    rd_kafka_consumer_group_metadata_t *offer_membership;
 
     struct kafka_client *producer; /* NULL: to be made by begin */
     bool open;                     /* a transaction */
     bool stale;                    /* it began before the assignment changed */
     bool suspect;                  /* a late request may still be on its way: new producer first */
+    bool unknown;                  /* what the group has committed is to be read before going on */
+    char why[128];                 /* it is suspect */
+    mri_rebuild kind;              /* of the new producer that is to come */
+    int64_t rebuilt[MRI_REBUILDS]; /* since it was opened */
+    int64_t began_us;              /* the open transaction */
     uint64_t commit_id, commit_count;
+    struct kafka_note *notes; /* [partition * input_count + input]: the last commit it knows of */
+    uint32_t note_count;
     uint64_t sent_bytes;
     struct kafka_output *outputs; /* changed under kafka_log.lock */
     uint32_t output_count;
-    int64_t rebuilds_since_us;
-    uint32_t rebuilds;
-    int64_t rebuilt[MRI_REBUILDS]; /* since it was opened */
+    int64_t strikes_since_us; /* fatal errors */
+    uint32_t strikes;
 };
 
 static inline struct kafka_log *kafka_log_of(mri_log *log) {
@@ -185,6 +232,16 @@ mr_status mri_kafka_delivery(struct kafka_client *client, mr_error *err);
 bool mri_kafka_permanent(rd_kafka_resp_err_t code);
 
 void mri_kafka_pause(void); /* between two tries of the same call */
+/* The user's value; NULL: not set. */
+const char *mri_kafka_setting(const struct kafka_log *log, const char *name);
+
+/* --- open.c ----------------------------------------------------------------------------------- */
+
+/* Bounded by timeout_us, and by KAFKA_HURRY_US once the program is about to end. */
+struct kafka_wait mri_kafka_wait(const struct kafka_log *log, int64_t timeout_us);
+/* What is left of it, at most `slice_ms`; 0: nothing. */
+int mri_kafka_left_ms(const struct kafka_log *log, const struct kafka_wait *wait, int slice_ms);
+bool mri_kafka_hurries(const struct kafka_log *log);
 
 /* --- topic.c ---------------------------------------------------------------------------------- */
 
@@ -254,28 +311,83 @@ void mri_kafka_wake(mri_member *member);
 struct kafka_queue *mri_kafka_queue_find(mri_member *member, uint32_t input, uint32_t partition);
 /* Destroys all its messages. */
 void mri_kafka_queue_drop(struct kafka_queue *queue);
-/* The error that place `next` is not in the log. */
-mr_status mri_kafka_out_of_range(mri_member *member, const struct kafka_queue *queue, int64_t next,
-                                 mr_error *err);
 /* librdkafka's callback; runs inside of member_poll and member_close. */
 void mri_kafka_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                             rd_kafka_topic_partition_list_t *list, void *opaque);
+/* Takes up the assignment that was given, if there is one. MR_ERR_BUSY: not yet. */
+mr_status mri_kafka_offer_take(mri_member *member, mr_error *err);
+void mri_kafka_offer_drop(mri_member *member);
+/* Reads what the group has committed once that is in doubt, and tells the engine which partitions
+ * are not where it left them. MR_ERR_BUSY: not yet. */
+mr_status mri_kafka_settle(mri_member *member, mr_error *err);
 /* Forgets the assignment and frees its queues. */
 void mri_kafka_unassign(mri_member *member);
-/* The group's committed offsets of `list`, once no transaction is open on them. Bounded wait. */
-mr_status mri_kafka_committed(mri_member *member, rd_kafka_topic_partition_list_t *list,
-                              mr_error *err);
-/* The engine's own number for a committed place. */
-int64_t mri_kafka_engine_offset(const rd_kafka_topic_partition_t *place);
+/* Moves librdkafka's place; what it has queued by then is void. */
+mr_status mri_kafka_queue_seek(mri_member *member, const struct kafka_queue *queue, int64_t next,
+                               mr_error *err);
+
+/* --- place.c ---------------------------------------------------------------------------------- */
+
 rd_kafka_topic_partition_t *mri_kafka_list_add(const mri_member *member,
                                                rd_kafka_topic_partition_list_t *list,
                                                uint32_t input, uint32_t partition);
+/* The group's committed offsets of `list`, once no transaction is open on them. */
+mr_status mri_kafka_committed(mri_member *member, rd_kafka_topic_partition_list_t *list,
+                              const struct kafka_wait *wait, mr_error *err);
+/* The engine's own number for a committed place. */
+int64_t mri_kafka_engine_offset(const rd_kafka_topic_partition_t *place);
+/* Where to start, and what to tell the engine. */
+mr_status mri_kafka_place(mri_member *member, struct kafka_queue *queue,
+                          const rd_kafka_topic_partition_t *place, mr_error *err);
+/* The error that place `next` is not in the log. */
+mr_status mri_kafka_out_of_range(mri_member *member, const struct kafka_queue *queue, int64_t next,
+                                 mr_error *err);
+/* What a commit puts beside an offset: the engine's own number for the place, and who committed. Put
+ * allocates; the list frees it. */
+void mri_kafka_note_put(const mri_member *member, rd_kafka_topic_partition_t *place, int64_t next);
+/* The last commit of the group there is the last one that this member knows of. */
+bool mri_kafka_note_is_known(const mri_member *member, uint32_t input,
+                             const rd_kafka_topic_partition_t *place);
+/* Now it knows of the commit of this queue. */
+void mri_kafka_note_keep(mri_member *member, const struct kafka_queue *queue);
 
-/* --- transaction.c ---------------------------------------------------------------------------- */
+/* --- verdict.c -------------------------------------------------------------------------------- */
+
+/* Takes `error`. */
+struct kafka_verdict mri_kafka_judge(rd_kafka_error_t *error);
+/* The handle's fatal error; KAFKA_DONE: it has none. */
+struct kafka_verdict mri_kafka_judge_fatal(rd_kafka_t *rk);
+enum kafka_class mri_kafka_class(rd_kafka_resp_err_t code, bool fatal, bool abort, bool again);
+/* The right that is missing; NULL: it is no matter of rights. */
+const char *mri_kafka_acl(rd_kafka_resp_err_t code);
+
+/* --- producer.c ------------------------------------------------------------------------------- */
 
 /* A new producer with the member's id: fences the one before and ends its open transaction. */
 mr_status mri_kafka_producer_open(mri_member *member, int64_t timeout_us, mr_error *err);
 void mri_kafka_producer_close(mri_member *member);
+/* A call on its handle goes on: the handle belongs to that call from now on. */
+void mri_kafka_producer_leave(mri_member *member);
+/* Makes a new one if there is none, or none that can be trusted. MR_ERR_BUSY: not yet. */
+mr_status mri_kafka_producer_need(mri_member *member, mr_error *err);
+/* It is not to be used for another transaction. */
+void mri_kafka_producer_suspect(mri_member *member, mri_rebuild kind, const char *why);
+/* A fatal error: MR_ERR_ABORTED, or how the run ends when there are too many of them. */
+mr_status mri_kafka_producer_lost(mri_member *member, const char *what,
+                                  const struct kafka_verdict *verdict, mr_error *err);
+/* The transaction has come to its end, whatever it was. */
+void mri_kafka_transaction_over(mri_member *member);
+
+/* --- offsets.c -------------------------------------------------------------------------------- */
+
+/* rd_kafka_send_offsets_to_transaction() within `wait`. When it does not come back in time, the
+ * member has no producer any more and the error says _TIMED_OUT. */
+rd_kafka_error_t *mri_kafka_send_offsets(mri_member *member,
+                                         const rd_kafka_topic_partition_list_t *list,
+                                         const struct kafka_wait *wait);
+
+/* --- transaction.c ---------------------------------------------------------------------------- */
+
 mr_status mri_kafka_begin(mri_member *member, mr_error *err);
 /* A member of this process has written there in a transaction that is still open. */
 bool mri_kafka_being_written(struct kafka_log *log, const char *topic, uint32_t partition);

@@ -18,8 +18,9 @@
 #include "base/error.h"
 
 enum {
-    POLL_SLICE_US = 1000 * 1000, /* librdkafka wants to be polled even when nothing comes */
-    PREFETCH_KBYTES = 65536,     /* of all partitions of a group together */
+    COOPERATIVE_SINCE = 0x020a0000, /* as rd_kafka_version() counts */
+    POLL_SLICE_US = 1000 * 1000,    /* librdkafka wants to be polled even when nothing comes */
+    PREFETCH_KBYTES = 65536,        /* of all partitions of a group together */
     PREFETCH_KBYTES_MIN = 256,
     CLOSE_POLL_MS = 100
 };
@@ -53,6 +54,14 @@ static mr_status member_inputs(mri_member *member, uint32_t *partitions, mr_erro
     return MR_OK;
 }
 
+/* Before 2.10.0 librdkafka loses its assignment when it commits during a cooperative rebalance, and
+ * before 2.3.0 its assignor ends the process. Inputs of one stage stay together only under `range`.
+ */
+static bool member_cooperates(const mri_member *member) {
+    return rd_kafka_version() >= COOPERATIVE_SINCE && member->input_count == 1 &&
+           mri_kafka_setting(member->log, "partition.assignment.strategy") == NULL;
+}
+
 static mr_status member_consumer(mri_member *member, uint32_t partitions, mr_error *err) {
     const uint32_t queues = partitions * member->input_count;
     uint32_t kbytes = PREFETCH_KBYTES / (queues == 0 ? 1 : queues);
@@ -62,6 +71,7 @@ static mr_status member_consumer(mri_member *member, uint32_t partitions, mr_err
     const struct kafka_pair defaults[] = {{"queued.max.messages.kbytes", budget}, {NULL, NULL}};
     const struct kafka_pair fixed[] = {
         {"group.id", member->group},
+        {"partition.assignment.strategy", member->cooperative ? "cooperative-sticky" : "range"},
         {member->instance == NULL ? NULL : "group.instance.id", member->transactional_id},
         {NULL, NULL},
     };
@@ -78,6 +88,8 @@ static mr_status member_consumer(mri_member *member, uint32_t partitions, mr_err
     for (uint32_t i = 0; i < member->input_count; i++) {
         (void)rd_kafka_topic_partition_list_add(topics, member->inputs[i], RD_KAFKA_PARTITION_UA);
     }
+    mri_log_line(member->log->env, MRI_DEBUG, "msg=\"group joined\" group=%s rebalances=%s",
+                 member->group, member->cooperative ? "cooperative" : "eager");
     const rd_kafka_resp_err_t code = rd_kafka_subscribe(rk, topics);
     rd_kafka_topic_partition_list_destroy(topics);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
@@ -101,6 +113,7 @@ mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, 
         member->inputs[i] = copy_text(config->inputs[i]);
     }
     member->read_from_end = config->read_from_end;
+    member->cooperative = member_cooperates(member);
     const bool sized = config->batch_rows_max > 0 && config->batch_rows_max < KAFKA_BATCH_MAX;
     member->batch_rows = sized ? config->batch_rows_max : KAFKA_BATCH_MAX;
     member->commit_id = log->env->random(log->env->self);
@@ -111,6 +124,8 @@ mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, 
     }
     uint32_t partitions = 0;
     if (status == MR_OK) status = member_inputs(member, &partitions, err);
+    member->note_count = partitions * member->input_count;
+    member->notes = mri_calloc((size_t)member->note_count + 1, sizeof *member->notes);
     /* The producer first: its start ends what a predecessor of the same id has left open. */
     if (status == MR_OK) {
         status = mri_kafka_producer_open(member, log->connect_timeout_us, err);
@@ -133,14 +148,21 @@ mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, 
 /* Leaves the group; a static member keeps its place for a restart. */
 static void consumer_leave(mri_member *member) {
     rd_kafka_t *rk = member->consumer->rk;
-    const int64_t deadline = kafka_now(member->log) + KAFKA_LEAVE_US;
+    const struct kafka_wait wait = mri_kafka_wait(member->log, KAFKA_LEAVE_US);
+    if (member->offer != NULL && member->cooperative) {
+        rd_kafka_error_t *refused = rd_kafka_incremental_assign(rk, member->offer);
+        if (refused != NULL) rd_kafka_error_destroy(refused);
+    } else if (member->offer != NULL) {
+        (void)rd_kafka_assign(rk, NULL);
+    }
+    mri_kafka_offer_drop(member);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(rk, member->consumer_queue);
     const bool leaving = error == NULL;
     if (error != NULL) rd_kafka_error_destroy(error); /* a fatal error was told before */
     while (leaving && rd_kafka_consumer_closed(rk) == 0) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, CLOSE_POLL_MS);
         if (message != NULL) rd_kafka_message_destroy(message);
-        if (kafka_now(member->log) >= deadline) {
+        if (mri_kafka_left_ms(member->log, &wait, 1) == 0) {
             mri_log_line(member->log->env, MRI_WARN, "msg=\"group not left in time\" group=%s",
                          member->group);
             break;
@@ -178,6 +200,7 @@ void mri_kafka_member_close(mri_member *member) {
         free(member->outputs[i].touched);
     }
     free(member->outputs);
+    free(member->notes);
     free(member->group);
     free(member->transactional_id);
     free(member->instance);
@@ -201,9 +224,13 @@ static mr_status consumer_fatal(mri_member *member, mr_error *err) {
     char text[256];
     const rd_kafka_resp_err_t code = rd_kafka_fatal_error(member->consumer->rk, text, sizeof text);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
-    return mri_kafka_fail(member->log, err,
-                          code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ? MR_ERR_FENCED : MR_ERR_IO,
-                          "group '%s': %s", member->group, text);
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
+        return mri_kafka_fail(member->log, err, MR_ERR_FENCED,
+                              "group '%s': another process has started as --instance '%s' and has "
+                              "taken over; this one ends",
+                              member->group, member->instance == NULL ? "?" : member->instance);
+    }
+    return mri_kafka_fail(member->log, err, MR_ERR_IO, "group '%s': %s", member->group, text);
 }
 
 /* What the consumer's own queue gave: an error, or a record that has no business there. */
@@ -224,10 +251,22 @@ static mr_status consumer_message(mri_member *member, const rd_kafka_message_t *
         mri_log_line(member->log->env, MRI_WARN, "msg=\"group left for want of polling\" group=%s",
                      member->group);
         return MR_OK;
+    case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+        return mri_kafka_fail(member->log, err, MR_ERR_TOPIC,
+                              "group '%s': its members move partitions %s, this one %s (librdkafka "
+                              "%s); stop all of them before the change, or set "
+                              "partition.assignment.strategy: range under kafka: until all are new",
+                              member->group, member->cooperative ? "all at once" : "one by one",
+                              member->cooperative ? "one by one" : "all at once",
+                              rd_kafka_version_str());
     default:
         if (mri_kafka_permanent(message->err)) {
-            return mri_kafka_fail(member->log, err, MR_ERR_TOPIC, "group '%s', topic '%s': %s",
-                                  member->group, topic, rd_kafka_message_errstr(message));
+            const char *acl = mri_kafka_acl(message->err);
+            return mri_kafka_fail(
+                member->log, err, acl == NULL ? MR_ERR_TOPIC : MR_ERR_BUSY,
+                "group '%s', topic '%s': %s%s%s", member->group, topic,
+                rd_kafka_message_errstr(message),
+                acl == NULL ? "" : "; the ACL that is missing: ", acl == NULL ? "" : acl);
         }
         mri_log_line(member->log->env, MRI_DEBUG, "msg=\"consumer error\" group=%s code=%s",
                      member->group, rd_kafka_err2name(message->err));
@@ -246,6 +285,10 @@ static mr_status member_serve(mri_member *member, mr_error *err) {
         rd_kafka_message_destroy(message);
     }
     if (status == MR_OK) status = consumer_fatal(member, err);
+    if (status == MR_OK && member->trouble.status == MR_OK) {
+        status = mri_kafka_offer_take(member, err);
+    }
+    if (status == MR_OK && member->trouble.status == MR_OK) status = mri_kafka_settle(member, err);
     if (member->trouble.status == MR_OK) return status;
     if (err != NULL) *err = member->trouble;
     status = member->trouble.status;
@@ -290,9 +333,8 @@ void mri_kafka_queue_drop(struct kafka_queue *queue) {
     queue->held = queue->ready = queue->count = 0;
 }
 
-/* Moves librdkafka's place; what it has queued by then is void. */
-static mr_status queue_seek(mri_member *member, const struct kafka_queue *queue, int64_t next,
-                            mr_error *err) {
+mr_status mri_kafka_queue_seek(mri_member *member, const struct kafka_queue *queue, int64_t next,
+                               mr_error *err) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     mri_kafka_list_add(member, list, queue->input, queue->partition)->offset = next;
     /* Before 2.1.0 the timeout is taken for microseconds. */
@@ -306,7 +348,7 @@ static mr_status queue_seek(mri_member *member, const struct kafka_queue *queue,
     }
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
-    return mri_kafka_fail(member->log, err, MR_ERR_IO,
+    return mri_kafka_fail(member->log, err, MR_ERR_BUSY,
                           "topic '%s' partition %" PRIu32 ": no seek to offset %" PRId64 ": %s",
                           member->inputs[queue->input], queue->partition, next,
                           rd_kafka_err2str(code));
@@ -440,7 +482,7 @@ mr_status mri_kafka_seek(mri_member *member, uint32_t input, uint32_t partition,
     /* Between what the engine knows and the group's place there is nothing to see. */
     const int64_t known = queue->committed == MRI_OFFSET_NONE ? 0 : queue->committed;
     if (next >= known && next < queue->start) next = queue->start;
-    status = queue_seek(member, queue, next, err);
+    status = mri_kafka_queue_seek(member, queue, next, err);
     if (status != MR_OK) return status;
     mri_kafka_queue_drop(queue);
     queue->next = next;

@@ -42,6 +42,34 @@ static void kafka_close(mri_log *base) {
     if (!log->left_behind) log_free(log);
 }
 
+/* Any thread. */
+static void kafka_hurry(mri_log *base) {
+    struct kafka_log *log = kafka_log_of(base);
+    int64_t never = 0;
+    (void)atomic_compare_exchange_strong(&log->hurry_us, &never, kafka_now(log));
+}
+
+bool mri_kafka_hurries(const struct kafka_log *log) {
+    return atomic_load(&log->hurry_us) != 0;
+}
+
+struct kafka_wait mri_kafka_wait(const struct kafka_log *log, int64_t timeout_us) {
+    const int64_t now = kafka_now(log);
+    return (struct kafka_wait){now + timeout_us, now + KAFKA_HURRY_US};
+}
+
+int mri_kafka_left_ms(const struct kafka_log *log, const struct kafka_wait *wait, int slice_ms) {
+    int64_t until_us = wait->until_us;
+    const int64_t hurry_us = atomic_load(&log->hurry_us);
+    if (hurry_us != 0) {
+        int64_t soon_us = hurry_us + KAFKA_HURRY_US;
+        if (soon_us < wait->hurried_us) soon_us = wait->hurried_us;
+        if (until_us > soon_us) until_us = soon_us;
+    }
+    const int64_t left = (until_us - kafka_now(log)) / 1000;
+    return left <= 0 ? 0 : left > slice_ms ? slice_ms : (int)left;
+}
+
 static const mri_log_ops kafka_ops = {
     .topic_ensure = mri_kafka_topic_ensure,
     .scan = mri_kafka_scan,
@@ -55,6 +83,7 @@ static const mri_log_ops kafka_ops = {
     .publish = mri_kafka_publish,
     .member_open = mri_kafka_member_open,
     .close = kafka_close,
+    .hurry = kafka_hurry,
     .member_poll = mri_kafka_member_poll,
     .fetch = mri_kafka_fetch,
     .seek = mri_kafka_seek,

@@ -18,9 +18,10 @@
 #include "base/error.h"
 
 enum {
-    READ_WAIT_MS = 10,                /* of reader_next(), for the first record */
-    READ_STALL_US = 60 * 1000 * 1000, /* also what a reader grants to open transactions */
-    END_STALL_US = 2 * 1000 * 1000    /* what end_offset() grants them */
+    WATERMARK_WAIT_US = 10 * 1000 * 1000, /* a worker waits for it in its turn */
+    READ_WAIT_MS = 10,                    /* of reader_next(), for the first record */
+    READ_STALL_US = 60 * 1000 * 1000,     /* also what a reader grants to open transactions */
+    END_STALL_US = 2 * 1000 * 1000        /* what end_offset() grants them */
 };
 
 #define END_STEP_FIRST  64
@@ -48,17 +49,36 @@ static void scanner_give(struct kafka_log *log, struct kafka_client *client) {
 
 /* --- watermarks ------------------------------------------------------------------------------- */
 
+/* Where a partition begins (RD_KAFKA_OFFSET_BEGINNING) or ends. rd_kafka_query_watermark_offsets()
+ * asks for both, but does not keep to its timeout when the broker stands still. */
+static rd_kafka_resp_err_t offset_ask(rd_kafka_t *rk, const char *topic, uint32_t partition,
+                                      int64_t which, int ms, int64_t *offset) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *place =
+        rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
+    place->offset = which;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(rk, list, ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) code = place->err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) *offset = place->offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
 static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, const char *topic,
                             uint32_t partition, int64_t *low, int64_t *end, mr_error *err) {
-    const int64_t deadline = kafka_now(log) + KAFKA_WAIT_US;
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    do {
-        code = rd_kafka_query_watermark_offsets(rk, topic, (int32_t)partition, low, end,
-                                                KAFKA_CALL_MS);
+    const struct kafka_wait wait = mri_kafka_wait(log, WATERMARK_WAIT_US);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (;;) {
+        const int ms = mri_kafka_left_ms(log, &wait, KAFKA_SLICE_MS);
+        if (ms == 0) break;
+        code = offset_ask(rk, topic, partition, RD_KAFKA_OFFSET_BEGINNING, ms, low);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            code = offset_ask(rk, topic, partition, RD_KAFKA_OFFSET_END, ms, end);
+        }
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
         if (mri_kafka_permanent(code)) break;
         mri_kafka_pause();
-    } while (kafka_now(log) < deadline);
+    }
     return mri_kafka_fail(log, err, mri_kafka_permanent(code) ? MR_ERR_TOPIC : MR_ERR_BUSY,
                           "topic '%s' partition %" PRIu32 ": %s did not tell its end: %s", topic,
                           partition, log->name, rd_kafka_err2str(code));
