@@ -120,8 +120,7 @@ test_close() {
 
 test_setup() {
     local packages=$PACKAGES_BUILD$PACKAGES_TEST
-    case " $1 " in *' asan '* | *' fuzz '*) packages+=$PACKAGES_CLANG ;; esac
-    case " $1 " in *' asan '* | *' tsan '*) packages+=$PACKAGES_CLANG ;; esac
+    case " $1 " in *' asan '* | *' fuzz '* | *' tsan '*) packages+=$PACKAGES_CLANG ;; esac
     case " $1 " in *' kafka '* | *' long '*) packages+=$PACKAGES_KAFKA ;; esac
     packages_ensure "./mill test" "$packages"
 }
@@ -184,6 +183,8 @@ test_asan() {
 
 test_fuzz() {
     fuzz_main all --seconds "$TEST_FUZZ_S" ${MR_SEED:+--seed "$MR_SEED"}
+}
+
 # Criterion does not start under the thread sanitizer, so programs that do without it run: the one
 # made for it, and the binary itself. The simulator has one thread; a few seeds show that this is so.
 test_tsan() {
