@@ -192,11 +192,11 @@ test_tsan() {
     export TSAN_OPTIONS=halt_on_error=1:exitcode=66:second_deadlock_stack=1
     cmake_build tsan millrace tests/unit_log_threads
     build/tsan/tests/unit_log_threads
-    "$binary" sim --seeds 1..60 --jobs 2
+    "$binary" sim --seeds 1..30 --jobs 2
     out=$(mktemp -d "$ROOT/build/tsan-run.XXXXXX")
     cp -R pipelines "$out/"
     rm -rf "$out/pipelines/.millrace"
-    "$binary" run "$out/pipelines/crypto.yaml" --log "local:$out/log" --until-end --workers 2 \
+    "$binary" run "$out/pipelines/crypto.yaml" --log "local:$out/log" --until-end --workers 4 \
         --http 127.0.0.1:0 </dev/null
     rm -r "$out"
 }
