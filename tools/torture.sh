@@ -67,7 +67,9 @@ torture_run() {
     local minutes=$1 seed=$2 goals=$3 goal kafka='' status=0
     torture_dir=$ROOT/build/torture/$(date +%Y%m%d-%H%M%S)
     torture_json=$torture_dir/summary.jsonl
+    torture_pid=''
     mkdir -p "$torture_dir"
+    trap torture_end INT TERM HUP
     packages_ensure "./mill torture" "$PACKAGES_BUILD$PACKAGES_TEST$PACKAGES_KAFKA"
     cmake_build release millrace
     cmake_build faults millrace
@@ -94,13 +96,27 @@ torture_run() {
     return "$status"
 }
 
+# Waits for a command in such a way that a signal to this script ends it first: it stops what it has
+# started, brokers among them.
+torture_child() {
+    "$@" </dev/null &
+    torture_pid=$!
+    wait "$torture_pid"
+}
+
+torture_end() {
+    [ -z "$torture_pid" ] || kill -TERM "$torture_pid" 2>/dev/null || true
+    wait
+    exit 130
+}
+
 # torture_part GOAL WHAT COUNT COMMAND..: a command whose exit code is the verdict.
 torture_part() {
     local goal=$1 what=$2 count=$3 began=$SECONDS status=0 ok=true log
     shift 3
     log=$torture_dir/$goal.log
     say "torture: $goal, $what"
-    MILLRACE=$RELEASE_BINARY "$@" >"$log" 2>&1 </dev/null || status=$?
+    torture_child env MILLRACE="$RELEASE_BINARY" "$@" >"$log" 2>&1 || status=$?
     if [ "$status" -ne 0 ]; then
         ok=false
         tail -n 20 "$log" >&2
@@ -117,9 +133,8 @@ torture_sim() {
 
 torture_kafka() {
     local status=0
-    python3 tests/kafka/chaos.py --goals "$3" --seed "$2" --json "$torture_json" \
+    torture_child python3 tests/kafka/chaos.py --goals "$3" --seed "$2" --json "$torture_json" \
         --scale "$(awk -v m="$1" -v all="$TORTURE_MINUTES" 'BEGIN { printf "%.4f", m / all }')" \
-        --binary "$RELEASE_BINARY" --work "$torture_dir/kafka" </dev/null 2>&1 |
-        tee "$torture_dir/kafka.log" || status=$?
+        --binary "$RELEASE_BINARY" --work "$torture_dir/kafka" > >(tee "$torture_dir/kafka.log") || status=$?
     [ "$status" -eq 0 ] || say "torture: goals on Kafka failed, see the lines above"
 }
