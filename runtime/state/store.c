@@ -285,20 +285,22 @@ uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint3
 /* --- transactions ------------------------------------------------------------------------------
  */
 
+static void ring_undo(const mri_step_state *step, const mri_note *note) {
+    const mri_ring *ring = &step->rings[note->part];
+    double *items = (double *)(void *)ring->items.data + (size_t)note->slot * ring->capacity;
+    memcpy(&items[note->subkey], note + 1, sizeof *items);
+}
+
 static void note_undo(mri_store *store, const mri_note *note) {
-    const void *image = note + 1;
     const mri_step_state *step = &store->steps[note->step];
     switch ((mri_note_kind)note->kind) {
     case NOTE_BLOCK:
-        memcpy(block_at(store, note->step, note->slot), image, step->stride);
+        memcpy(block_at(store, note->step, note->slot), note + 1, step->stride);
         touched_at(step)[note->slot] = 0;
         break;
-    case NOTE_RING: {
-        const mri_ring *ring = &step->rings[note->part];
-        double *items = (double *)(void *)ring->items.data + (size_t)note->slot * ring->capacity;
-        memcpy(&items[note->subkey], image, sizeof *items);
+    case NOTE_RING:
+        ring_undo(step, note);
         break;
-    }
     case NOTE_MAP_NEW:
     case NOTE_MAP_SAVE:
     case NOTE_MAP_DEL:

@@ -573,3 +573,27 @@ Test(exec_edges, a_stop_makes_what_fits_into_its_time) {
     }
     cr_assert_eq(most, PARTITIONS);
 }
+
+/* Half of what is left of the time of a stop goes to snapshots; a worker that makes none stays so. */
+Test(exec_edges, a_stop_that_is_late_makes_no_snapshot) {
+    static const struct {
+        int64_t stop_us, left_us, made;
+    } cases[] = {{1000000, 10000000, PARTITIONS}, {1000000, -5, 0}, {0, 10000000, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct world w;
+        world_open(&w, yaml);
+        w.run.snapshot_stop_us = cases[i].stop_us;
+        start(&w);
+        feed(&w, ROWS / 2);
+        exec_settle(&w.x);
+        fault.tick_us = 10;
+        mri_worker_grace(w.x.workers[0].worker, cases[i].left_us);
+        stop(&w);
+        fault.tick_us = 0;
+        cr_assert_eq(exec_stats(&w.x).snapshots, cases[i].made, "%zu", i);
+        exec_kill(&w.x);
+        start(&w);
+        check(&w);
+        world_close(&w);
+    }
+}

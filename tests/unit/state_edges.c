@@ -449,6 +449,14 @@ Test(state_edges, each_kind_of_damage_has_its_words) {
     refused(BYTES("bs"), BYTES("1"), "unknown kind");
     refused(BYTES("ms\0open\0\200\0"), BYTES("1"), "ends early");
     refused(BYTES("hs\0clo"), BYTES("1"), "ends early");
+    refused(BYTES(PAST_KEY),
+            BYTES("\0\0\0\0\0\0\0\0"
+                  "\0\0\0\0\0\0\xf8\x7f"),
+            "not finite");
+    refused(BYTES(ITEM_KEY),
+            BYTES("\1"
+                  "\0\0\0\0\0\0\xf0\x7f\1"),
+            "not finite");
     refused(BYTES("bs\0k"), BYTES("\2"), "unknown format");
     refused(BYTES("bs\0k"), BYTES("\1\1\0"), "ends early");
     refused(BYTES(PAST_KEY), BYTES("\0\0\0\0"), "odd size");
