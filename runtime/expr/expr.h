@@ -26,8 +26,8 @@ enum { MRI_EXPR_MAX = 4096, MRI_EXPR_DEPTH = 64 };
 mr_status mri_expr_compile(mr_arena *arena, const char *text, const mr_schema *schema,
                            mr_expr **out, mr_type *type, uint32_t *offset, mr_error *err);
 /* Rows [row, end) of `batch` into the same rows of `out`. Scratch comes from `scratch`; text cells
- * are views of the batch or of the expression. Never fails: division by zero, overflow and
- * non-finite results are null. `out` may not be a column that the expression reads. */
+ * are views of the batch or of the expression. Never fails: division by zero, overflow,
+ * non-finite results and times outside of the years 1 to 9999 are null. `out` may not be a column that the expression reads. */
 void mri_expr_eval(const mr_expr *expr, const mr_batch *batch, uint32_t row, uint32_t end,
                    mr_arena *scratch, mr_column *out);
 

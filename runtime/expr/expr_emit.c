@@ -214,7 +214,7 @@ static bool emit_time(expr_compile *c, const expr_token *sign, expr_value *a, ex
         return expr_fail(&c->fault, MR_ERR_SCHEMA, amount->offset,
                          "a number has no unit here, write a duration such as 60s");
     }
-    return emit2(c, minus ? OP_SUB_I : OP_ADD_I, MR_TIMESTAMP, a, b);
+    return emit2(c, minus ? OP_SUB_T : OP_ADD_T, MR_TIMESTAMP, a, b);
 }
 
 bool expr_emit_arithmetic(expr_compile *c, const expr_token *sign, expr_value *left,

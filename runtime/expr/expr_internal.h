@@ -62,12 +62,14 @@ expr_token expr_next(const char *text, uint32_t size, uint32_t offset, expr_faul
 
 /* ---- instructions ---- */
 
-/* name, function; the letter is the type of the operands: b bool, i int64 and timestamp, f float64,
- * s string and bytes, x any. */
+/* name, function; the letter is the type of the operands: b bool, i int64 and timestamp, t a
+ * timestamp and microseconds, f float64, s string and bytes, x any. */
 #define EXPR_OPS(X)        \
     X(I_TO_F, expr_i_to_f) \
     X(ADD_I, expr_add_i)   \
     X(SUB_I, expr_sub_i)   \
+    X(ADD_T, expr_add_t)   \
+    X(SUB_T, expr_sub_t)   \
     X(MUL_I, expr_mul_i)   \
     X(MOD_I, expr_mod_i)   \
     X(NEG_I, expr_neg_i)   \

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "expr/expr_internal.h"
 
 /* By value, so that the compiler knows that no cell written is a pointer of the lanes. */
@@ -51,6 +52,19 @@ static inline void sub_i(const expr_lanes *l, uint32_t i) {
     set_i(l, i, both(l, i) && !over, value);
 }
 
+/* A time that text cannot say is none. */
+static inline void add_t(const expr_lanes *l, uint32_t i) {
+    int64_t value = 0;
+    const bool over = __builtin_add_overflow(l->a.i64[i], l->b.i64[i], &value);
+    set_i(l, i, both(l, i) && !over && mri_time_valid(value), value);
+}
+
+static inline void sub_t(const expr_lanes *l, uint32_t i) {
+    int64_t value = 0;
+    const bool over = __builtin_sub_overflow(l->a.i64[i], l->b.i64[i], &value);
+    set_i(l, i, both(l, i) && !over && mri_time_valid(value), value);
+}
+
 static inline void mul_i(const expr_lanes *l, uint32_t i) {
     int64_t value = 0;
     const bool over = __builtin_mul_overflow(l->a.i64[i], l->b.i64[i], &value);
@@ -79,6 +93,8 @@ static inline void div_f(const expr_lanes *l, uint32_t i) {
 KERNEL(expr_i_to_f, set_f(&l, i, l.a.valid[i], (double)l.a.i64[i]))
 KERNEL(expr_add_i, add_i(&l, i))
 KERNEL(expr_sub_i, sub_i(&l, i))
+KERNEL(expr_add_t, add_t(&l, i))
+KERNEL(expr_sub_t, sub_t(&l, i))
 KERNEL(expr_mul_i, mul_i(&l, i))
 KERNEL(expr_mod_i, mod_i(&l, i))
 KERNEL(expr_neg_i, neg_i(&l, i))

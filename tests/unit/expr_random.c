@@ -108,7 +108,7 @@ static struct cell arithmetic(const struct node *n, struct cell a, struct cell b
     } else {
         over = __builtin_mul_overflow(a.i64, b.i64, &value);
     }
-    return of_int(over, value);
+    return of_int(over || (n->type == MR_TIMESTAMP && !mri_time_valid(value)), value);
 }
 
 /* A choice gives its float type to the integer it chose. */
