@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 MILLRACE=${MILLRACE_FAULTS:-build/faults/millrace}
-SEEDS=${SEEDS:-1000}
+SEEDS=${SEEDS:-500}
 JOBS=${JOBS:-2}
 BASE=${BASE:-$((($(date +%s) * 1000 + $$) % 1000000000))}
 
