@@ -321,8 +321,7 @@ static bool snapshot_held(const mri_task *task) {
     if (restore->lineage == 0) return true;
     const char *why = NULL;
     if (!restore->met) why = "its changelog has no commit behind it";
-    if (restore->other && !MRI_MUTANT("snapshot-of-before"))
-        why = "its changelog was deleted and begun anew";
+    if (restore->other) why = "its changelog was deleted and begun anew";
     if (restore->unreadable.status != MR_OK) why = restore->unreadable.text;
     if (why != NULL) refuse(task, why);
     return why == NULL;
