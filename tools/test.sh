@@ -195,7 +195,7 @@ test_tsan() {
     "$binary" sim --seeds 1..30 --jobs 2
     out=$(mktemp -d "$ROOT/build/tsan-run.XXXXXX")
     cp -R pipelines "$out/"
-    rm -rf "$out/pipelines/.millrace"
+    rm -rf "$out/pipelines/.millrace" "$out/pipelines/out"
     "$binary" run "$out/pipelines/crypto.yaml" --log "local:$out/log" --until-end --workers 4 \
         --http 127.0.0.1:0 </dev/null
     rm -r "$out"
