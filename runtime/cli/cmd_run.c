@@ -95,6 +95,7 @@ static void workers_init(mri_run *run, const struct request *r) {
         count += stage_workers(r, r->stages[i]);
     }
     run->workers = mri_calloc(count, sizeof *run->workers);
+    run->ends = mri_calloc(r->plan->stage_count, sizeof *run->ends);
     for (uint32_t i = 0; i < r->stage_count; i++) {
         const uint32_t workers = stage_workers(r, r->stages[i]);
         for (uint32_t k = 0; k < workers; k++) {
@@ -111,6 +112,7 @@ static void workers_init(mri_run *run, const struct request *r) {
                 .until_end = r->until_end,
                 .fresh = r->fresh,
                 .batch_rows = (uint32_t)r->batch_rows,
+                .ends = &run->ends[r->stages[i]->index],
                 .input_grows = mri_run_input_grows,
                 .input_arg = w,
             };
@@ -127,6 +129,7 @@ static void workers_clear(mri_run *run) {
         (void)pthread_mutex_destroy(&run->workers[i].lock);
     }
     free(run->workers);
+    free(run->ends);
 }
 
 /* What an edit of the file means for saved state is decided before anything is joined or made. */

@@ -36,6 +36,7 @@ struct mri_run {
     mri_env env; /* the real clocks; log lines stay clear of the progress line */
     mri_run_worker *workers;
     uint32_t worker_count;
+    mri_ends *ends;                 /* by index of the stage */
     int64_t started_us, timeout_us; /* of a stop */
     mri_run_health *health;         /* NULL: nobody looks */
     _Atomic int64_t ticked_us;      /* the main loop's last round; MR_TIME_NONE: none yet */

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/fault.h"
+#include "base/hash.h"
 #include "exec/task.h"
 
 enum {
@@ -127,6 +128,24 @@ mr_status mri_revoked(void *self, const uint32_t *partitions, uint32_t count, bo
     return mri_worth_trying(status) ? MR_OK : status;
 }
 
+static uint64_t partition_hash(uint32_t partition) {
+    return mri_fnv64(MRI_FNV64, &partition, sizeof partition);
+}
+
+/* Notes when the division has not come to rest; one that gives back what was there moves nothing. */
+static void moves_note(struct mri_worker *worker) {
+    uint64_t held = 1;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        held += partition_hash(worker->tasks[i]->partition);
+    }
+    for (uint32_t i = 0; i < worker->opening_count; i++) {
+        held += partition_hash(worker->opening[i].partition);
+    }
+    if (held == worker->held) return;
+    worker->held = held;
+    worker->moved_now_us = worker->env->now_us(worker->env->self);
+}
+
 /* --- coming --------------------------------------------------------------------------------------
  */
 
@@ -169,6 +188,7 @@ mr_status mri_assigned(void *self, const uint32_t *partitions, uint32_t count,
             .partition = partitions[i], .next = offsets[i] == MRI_OFFSET_NONE ? 0 : offsets[i]};
     }
     parked_close(worker); /* others have them now, or have had them */
+    moves_note(worker);
     return MR_OK;
 }
 

@@ -295,6 +295,9 @@ struct mri_worker {
     int64_t commit_now_us;    /* when the last commit ended */
     int64_t waiting_since_us; /* first output that waits; MR_TIME_NONE: none */
     int64_t commit_mean_us;
+    int64_t undrained_now_us; /* since when every turn has read something; MR_TIME_NONE: not now */
+    uint64_t held;            /* of the partitions that it had then, in any order; 0: not yet */
+    int64_t moved_now_us;     /* when partitions came or went last; MR_TIME_NONE: not yet */
     mri_offset *offsets;
     mri_worker_stats stats, shared_stats;
     mri_task_stats *shared_tasks; /* under the same lock */

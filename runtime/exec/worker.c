@@ -12,6 +12,9 @@ enum {
     COMMIT_MAX_US = 100000,
     COMMIT_QUIET_US = 1000000,
     UNDO_BYTES_MAX = 64 << 20,
+    SESSIONS_HALF = 3,   /* half sessions until a dead member's partitions have come to another */
+    BEHIND_US = 1000000, /* without a drained input: far behind */
+    COMMIT_MAX_BEHIND_US = 1000000,
 };
 
 /* --- open ----------------------------------------------------------------------------------------
@@ -86,7 +89,7 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
     worker->log = config->log;
     worker->env = config->env;
     worker->input = worker->stage->input >= 0 ? &worker->plan->topics[worker->stage->input] : NULL;
-    worker->waiting_since_us = MR_TIME_NONE;
+    worker->waiting_since_us = worker->undrained_now_us = worker->moved_now_us = MR_TIME_NONE;
     worker->commit_now_us = worker->env->now_us(worker->env->self);
     worker->stats_lock = lock;
     mri_stats_open(worker);
@@ -237,14 +240,21 @@ static bool undo_half_full(const struct mri_worker *worker) {
     return bytes > (size_t)worker->config.undo_bytes_max / 2;
 }
 
+/* The input has not been drained for a while: nobody waits for a single row now. */
+static bool far_behind(const struct mri_worker *worker, int64_t now_us) {
+    return worker->undrained_now_us != MR_TIME_NONE &&
+           now_us - worker->undrained_now_us >= BEHIND_US;
+}
+
 /* DESIGN's cadence: when output waits and the input is drained, but not before twice the mean of
- * recent commits; at the latest commit.max after the first output that waits; a quiet one now and
- * then to move offsets and marks. */
+ * recent commits; at the latest commit.max after the first output that waits, longer while far
+ * behind; a quiet one now and then to move offsets and marks. */
 static bool commit_due(struct mri_worker *worker, bool drained) {
     const mri_stage *stage = worker->stage;
     const int64_t now_us = worker->env->now_us(worker->env->self);
     const int64_t since_us = now_us - worker->commit_now_us;
-    const int64_t max_us = stage->commit_max_us > 0 ? stage->commit_max_us : COMMIT_MAX_US;
+    int64_t max_us = far_behind(worker, now_us) ? COMMIT_MAX_BEHIND_US : COMMIT_MAX_US;
+    if (stage->commit_max_us > 0) max_us = stage->commit_max_us;
     int64_t min_us = 2 * worker->commit_mean_us;
     if (stage->commit_min_us > min_us) min_us = stage->commit_min_us;
     if (min_us > max_us) min_us = max_us;
@@ -272,6 +282,26 @@ static bool tasks_ended(const struct mri_worker *worker) {
     return true;
 }
 
+/* The division of the group may count members that are dead: of this very process before it was
+ * killed, say. What they hold comes to those who are left when their sessions are over. So a worker
+ * that has come to the end of its own goes only when all partitions have ended in this process, or
+ * when it has been there for longer than anybody who died before it came. */
+static bool others_missing(const struct mri_worker *worker) {
+    mri_ends *ends = worker->config.ends;
+    if (ends == NULL) return false;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        const uint32_t partition = worker->tasks[i]->partition;
+        if (partition >= MRI_ENDS_MAX) continue;
+        (void)atomic_fetch_or(&ends->bits[partition / 64], UINT64_C(1) << partition % 64);
+    }
+    bool all = worker->input_partitions <= MRI_ENDS_MAX;
+    for (uint32_t p = 0; all && p < worker->input_partitions; p++) {
+        all = (atomic_load(&ends->bits[p / 64]) >> p % 64 & 1) != 0;
+    }
+    const int64_t here_us = worker->env->now_us(worker->env->self) - worker->moved_now_us;
+    return !all && here_us <= worker->log->session_us * SESSIONS_HALF / 2;
+}
+
 /* A final mark of an earlier run is not the end when more has come behind it: the end is looked up
  * once nobody in this process writes any more, and everything before it is read first. Topics
  * without marks have ended at the place that the task saw at its start. */
@@ -291,7 +321,7 @@ static mr_status all_ended(struct mri_worker *worker, bool *ended, mr_error *err
         }
         if (task->next < task->end) return MR_OK;
     }
-    *ended = true;
+    *ended = !others_missing(worker);
     return MR_OK;
 }
 
@@ -352,6 +382,10 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     }
     if (status != MR_OK) return undone(worker, status, err);
     worker->progressed = read;
+    if (!read) worker->undrained_now_us = MR_TIME_NONE;
+    if (read && worker->undrained_now_us == MR_TIME_NONE) {
+        worker->undrained_now_us = worker->env->now_us(worker->env->self);
+    }
     *progress = *progress || read;
     if (commit_due(worker, !read)) {
         const int64_t commits = worker->stats.commits;

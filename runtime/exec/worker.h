@@ -2,6 +2,8 @@
 #ifndef MRI_WORKER_H
 #define MRI_WORKER_H
 
+#include <stdatomic.h>
+
 #include "base/disk.h"
 #include "base/env.h"
 #include "log/log.h"
@@ -25,6 +27,13 @@ typedef struct mri_layout_hint {
     bool in_meta; /* it stands in <pipeline>.meta */
 } mri_layout_hint;
 
+/* Which partitions of a stage's input have ended in this process; one for all its workers. Zeroed,
+ * nothing has. */
+enum { MRI_ENDS_MAX = 10240 };
+typedef struct mri_ends {
+    _Atomic uint64_t bits[MRI_ENDS_MAX / 64];
+} mri_ends;
+
 typedef struct mri_worker_config {
     const mri_plan *plan;
     const mri_stage *stage;
@@ -36,6 +45,7 @@ typedef struct mri_worker_config {
     bool until_end, fresh;
     uint32_t batch_rows;    /* 1 .. MR_BATCH_ROWS */
     int64_t undo_bytes_max; /* 0: 64 MiB */
+    mri_ends *ends;         /* until_end; NULL: this worker is the only one of its stage anywhere */
     /* until_end: somebody in this process still writes the input, so its end is not the end. NULL:
      * nobody does. Called on the worker's thread. */
     bool (*input_grows)(void *arg);

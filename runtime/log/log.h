@@ -99,6 +99,8 @@ struct mri_log {
     const char *name; /* "local:DIR", "kafka://host:port", for messages */
     /* Key, value and headers of a record together; more is refused by send(). 0: 16 MiB. */
     uint32_t record_bytes_max;
+    /* A member that died may hold its partitions for so long yet. 0: it does not. */
+    int64_t session_us;
 };
 
 /* Why a member made its producer anew; the names stand in metrics, new ones go at the end. */

@@ -120,6 +120,7 @@ static void actor_init(struct process *p, const mri_stage *stage, uint32_t worke
         .until_end = world->until_end,
         .batch_rows = world->calm ? MR_BATCH_ROWS
                                   : (uint32_t)mri_chance_between(&world->chance, 1, BATCH_MOST),
+        .ends = &p->ends[stage->index],
         .input_grows = process_input_grows,
         .input_arg = a,
         .doubles = &a->doubles,
@@ -157,6 +158,7 @@ static void process_start(struct process *p) {
     p->state = PROCESS_UP;
     p->dying = false;
     p->actors = mri_calloc((size_t)world->plan->stage_count * world->workers, sizeof *p->actors);
+    p->ends = mri_calloc(world->plan->stage_count, sizeof *p->ends);
     p->actor_count = 0;
     for (uint32_t i = 0; i < world->plan->stage_count; i++) {
         if (!process_runs(p, &world->plan->stages[i])) continue;
@@ -287,8 +289,10 @@ static void process_close(struct process *p) {
     }
     p->log->ops->close(p->log);
     free(p->actors);
+    free(p->ends);
     p->log = NULL;
     p->actors = NULL;
+    p->ends = NULL;
     p->active = NULL;
     p->actor_count = 0;
     p->dying = false;

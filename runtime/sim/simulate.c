@@ -75,10 +75,7 @@ static void world_close(struct world *world) {
 
 static void broker_open(struct world *world) {
     const bool calm = world->calm;
-    /* A cooperative division may leave a member without partitions that get some in the next one: a
-     * worker without any says that it has ended, which is true of an eager division alone. */
-    const bool chosen = !calm && mri_chance_below(&world->chance, 2) == 0;
-    const bool cooperative = chosen && !world->until_end;
+    const bool cooperative = !calm && mri_chance_below(&world->chance, 2) == 0;
     const mri_broker_config config = {
         .self = world,
         .now_us = world_now,

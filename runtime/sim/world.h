@@ -100,6 +100,7 @@ struct process {
     char instance[32];
     struct actor *actors;
     uint32_t actor_count;
+    mri_ends *ends;       /* by stage */
     struct actor *active; /* whose call runs */
 };
 

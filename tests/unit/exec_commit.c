@@ -79,6 +79,37 @@ Test(exec_commit, at_the_latest_after_the_longest_wait) {
     exec_close(&x);
 }
 
+/* Who is a second behind gains more by fewer commits than anybody loses by waiting. */
+Test(exec_commit, once_a_second_while_far_behind_unless_the_file_says_otherwise) {
+    static const struct {
+        const char *more;
+        int64_t least, most;
+    } cases[] = {{"", 12, 14}, {", commit: { max: 50ms }", 76, 80}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        exec x;
+        char text[2048];
+        (void)snprintf(text, sizeof text,
+                       "pipeline: p\n"
+                       "topics:\n"
+                       "  raw: { key: pair, time: time, format: json, external: true, schema: {\n"
+                       "    pair: string, time: timestamp, price: float64, quantity: float64 } }\n"
+                       "  out: { key: pair, time: time, partitions: 2, format: json }\n"
+                       "stages: { copy: { from: raw, idle: off, to: out%s } }\n",
+                       cases[i].more);
+        begin(&x, text, "copy", 1);
+        rows(&x, 3000);
+        int64_t commits = turns(&x, 2000, 2 * MS);
+        cr_assert(commits >= cases[i].least && commits <= cases[i].most,
+                  "%" PRId64 " commits in 4 s", commits);
+        while (mri_sim_committed(x.sim, "p.copy.e1", "raw", 0) < 3000) {
+            commits = turns(&x, 1, 2 * MS);
+        }
+        rows(&x, 1);
+        cr_assert_eq(turns(&x, 4, 2 * MS), commits + 1, "a drained input is not behind any more");
+        exec_close(&x);
+    }
+}
+
 Test(exec_commit, state_without_output_once_a_second) {
     exec x;
     begin(&x, FORM(""), "bars", 10);

@@ -317,3 +317,58 @@ Test(exec_rebalance, a_task_whose_last_commit_failed_is_restored) {
     exec_close(&x);
     exec_trades_close(&trades);
 }
+
+/* --- ends ----------------------------------------------------------------------------------------
+ */
+
+enum { SESSION_S = 10 };
+
+static void owns_the_first_alone(exec *x, const exec_trades *trades, mri_ends *ends) {
+    exec_open(x, yaml);
+    exec_topic(x, "trades", PARTITIONS);
+    feed(x, trades, 0, 20);
+    x->log->session_us = SESSION_S * INT64_C(1000000);
+    exec_start(x, "s", (exec_run){.until_end = true, .ends = ends});
+    turn(x);
+    x->event = (exec_event){.kind = EXEC_REVOKE, .partitions = 2};
+    turn(x);
+    x->event = (exec_event){.kind = EXEC_ASSIGN};
+    for (int i = 0; i < 10; i++) {
+        turn(x);
+    }
+}
+
+/* A member that was killed is counted until its session is over, and what it holds comes to those
+ * who are left. */
+Test(exec_rebalance, an_end_waits_for_partitions_that_a_dead_member_may_hold) {
+    static mri_ends ends;
+    exec_trades trades;
+    exec x;
+    random_start();
+    exec_trades_open(&trades, ROWS, KEYS, 0);
+    owns_the_first_alone(&x, &trades, &ends);
+    cr_assert_not(exec_all_ended(&x), "at the end of its own, and somebody has the other");
+    exec_advance(&x, SESSION_S * INT64_C(1500000) - 1000);
+    turn(&x);
+    cr_assert_not(exec_all_ended(&x));
+    exec_advance(&x, 2000);
+    turn(&x);
+    cr_assert(exec_all_ended(&x), "who was dead when it came is forgotten by now");
+    exec_close(&x);
+    exec_trades_close(&trades);
+}
+
+Test(exec_rebalance, an_end_comes_at_once_when_all_partitions_have_ended_in_this_process) {
+    static mri_ends ends;
+    exec_trades trades;
+    exec x;
+    random_start();
+    exec_trades_open(&trades, ROWS, KEYS, 0);
+    owns_the_first_alone(&x, &trades, &ends);
+    cr_assert_not(exec_all_ended(&x));
+    (void)atomic_fetch_or(&ends.bits[0], UINT64_C(2)); /* another worker of the stage says so */
+    turn(&x);
+    cr_assert(exec_all_ended(&x));
+    exec_close(&x);
+    exec_trades_close(&trades);
+}

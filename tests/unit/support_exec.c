@@ -257,6 +257,7 @@ static mr_status worker_start(exec *x, const mri_stage *stage, const exec_run *r
                    .workers = run->workers > 0 ? run->workers : 1,
                    .instance = "test",
                    .until_end = run->until_end,
+                   .ends = run->ends,
                    .batch_rows = run->batch_rows > 0 ? run->batch_rows : MR_BATCH_ROWS,
                    .undo_bytes_max = run->undo_bytes_max,
                    .ids = x->ids,

@@ -50,6 +50,7 @@ typedef struct exec_source {
 typedef struct exec_run {
     uint32_t workers, batch_rows; /* 0: 1 worker, MR_BATCH_ROWS */
     bool until_end;
+    mri_ends *ends;
     bool real_sinks;           /* those of the file, not the doubles */
     const exec_source *source; /* in place of the stage's own */
     int64_t undo_bytes_max;

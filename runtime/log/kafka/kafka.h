@@ -30,6 +30,7 @@
 enum {
     KAFKA_IDLE_MAX = 2,               /* scanners kept for the next scan */
     KAFKA_BATCH_MAX = 4096,           /* records of one fetch */
+    KAFKA_SESSION_MS = 10000,         /* unless the user says otherwise, as in client.c */
     KAFKA_TRANSACTION_MS = 10000,     /* bounds how long a dead worker blocks readers */
     KAFKA_CALL_MS = 5000,             /* one blocking call; loops around it have a deadline */
     KAFKA_SLICE_MS = 1000,            /* the same, where a call goes on where it stood */

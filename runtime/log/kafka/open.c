@@ -125,14 +125,18 @@ static mr_status log_connect(struct kafka_log *log, mr_error *err) {
                           log->bootstrap, (double)log->connect_timeout_us / 1e6, last);
 }
 
+static long long setting(const mri_kafka_config *config, const char *name, long long otherwise) {
+    for (const char *const *pair = config->settings; pair != NULL && pair[0] != NULL; pair += 2) {
+        if (strcmp(pair[0], name) == 0) otherwise = strtoll(pair[1], NULL, 10);
+    }
+    return otherwise;
+}
+
 /* What brokers take unless told otherwise: a record that is larger would come back from them, and
  * with it the transaction, again and again. */
 static uint32_t record_bytes(const mri_kafka_config *config) {
     enum { DEFAULT = 1000000, OVERHEAD = 1024, LARGEST = 16 << 20 };
-    long long bytes = DEFAULT;
-    for (const char *const *pair = config->settings; pair != NULL && pair[0] != NULL; pair += 2) {
-        if (strcmp(pair[0], "message.max.bytes") == 0) bytes = strtoll(pair[1], NULL, 10);
-    }
+    long long bytes = setting(config, "message.max.bytes", DEFAULT);
     if (bytes > LARGEST) bytes = LARGEST;
     return bytes > 2 * OVERHEAD ? (uint32_t)bytes - OVERHEAD : OVERHEAD;
 }
@@ -160,7 +164,10 @@ mr_status mri_kafka_open(const mri_kafka_config *config, const mri_env *env, mri
     log->env = env;
     log->name = join("kafka://", bootstrap);
     log->base =
-        (mri_log){.ops = &kafka_ops, .name = log->name, .record_bytes_max = record_bytes(config)};
+        (mri_log){.ops = &kafka_ops,
+                  .name = log->name,
+                  .record_bytes_max = record_bytes(config),
+                  .session_us = setting(config, "session.timeout.ms", KAFKA_SESSION_MS) * 1000};
     log->bootstrap = join("", bootstrap);
     log->client_id = join("millrace.", config->pipeline == NULL ? "tool" : config->pipeline);
     log->connect_timeout_us =

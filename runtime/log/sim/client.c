@@ -348,7 +348,8 @@ static const mri_log_ops sim_ops = {
 
 mri_log *mri_sim_client_open(mri_broker *broker, const mri_env *env, const mri_sim_hooks *hooks) {
     struct sim_client *client = mri_calloc(1, sizeof *client);
-    client->base = (mri_log){.ops = &sim_ops, .name = "sim"};
+    client->base = (mri_log){
+        .ops = &sim_ops, .name = "sim", .session_us = mri_broker_options(broker)->session_us};
     client->broker = broker;
     client->env = env;
     client->hooks = hooks;
