@@ -261,7 +261,10 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
     task->letters = false;
     mri_dead_drop(task);
     task->dirty = task->must_commit || mri_outputs_mark_due(task);
-    mr_status status = MRI_MUTANT("sink-not-cut") ? MR_OK : mri_sinks_rollback(task, err);
+    /* What a commit has made durable must not be cut off while nobody knows of it. */
+    const bool whole =
+        (worker->unsure && !MRI_MUTANT("sink-cut-too-soon")) || MRI_MUTANT("sink-not-cut");
+    const mr_status status = whole ? MR_OK : mri_sinks_rollback(task, err);
     if (status != MR_OK) return status;
     if (MRI_MUTANT("no-seek-after-abort")) return MR_OK;
     if (task->source != NULL) return mri_feed_rollback(task, err);

@@ -281,6 +281,7 @@ struct mri_worker {
     bool assigned, progressed;
     bool draining;         /* marks do not wait for their turn */
     bool torn;             /* a rollback did not come to its end */
+    bool unsure;           /* whether the last commit took place, before the log has looked */
     const mri_task *asker; /* may ask for the end of its input in this turn; NULL: nobody */
     /* buffers of one batch */
     mr_column *columns;

@@ -181,6 +181,11 @@ static mr_status undone(struct mri_worker *worker, mr_status status, mr_error *e
 mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     const mri_env *env = worker->env;
     uint32_t offsets = 0;
+    if (worker->unsure) {
+        return mr_fail(err, MR_ERR_BUSY, NULL,
+                       "stage '%s': whether the last commit took place is not known yet",
+                       worker->stage->name);
+    }
     const int64_t began_us = env->now_us(env->self);
     mr_status status = seal(worker, &offsets, err);
     if (status == MR_OK && offsets == 0) {
@@ -190,6 +195,7 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     if (MRI_MUTANT("snapshot-uncommitted")) mri_snapshots_committed(worker);
     if (status == MR_OK) {
         status = worker->log->ops->commit(worker->member, worker->offsets, offsets, err);
+        worker->unsure = status == MR_ERR_BUSY;
     }
     if (status != MR_OK) return undone(worker, status, err);
     MRI_FAILPOINT("commit-before-merge");
@@ -363,6 +369,14 @@ static int64_t wait_of(const struct mri_worker *worker, int64_t wait_us, bool pr
     return wait_us;
 }
 
+/* The log has looked: what took place was revoked and is assigned anew, so that a restore tells how
+ * much of a sink's file counts; what is still here did not take place. */
+static mr_status surely(struct mri_worker *worker, mr_error *err) {
+    if (!worker->unsure) return MR_OK;
+    worker->unsure = false;
+    return mri_worker_rollback(worker, err);
+}
+
 static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress, mr_error *err) {
     const mri_member_events events = {
         .self = worker, .assigned = mri_assigned, .revoked = mri_revoked};
@@ -371,6 +385,7 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     if (status != MR_OK) return status;
     status = worker->log->ops->member_poll(
         worker->member, wait_of(worker, wait_us, worker->progressed), &events, err);
+    if (status == MR_OK) status = surely(worker, err);
     if (status != MR_OK) return undone(worker, status, err);
     mr_error not_restored;
     *progress = worker->opening_count > 0;

@@ -169,7 +169,9 @@ typedef struct mri_log_ops {
     mr_status (*send)(mri_member *, const char *topic, uint32_t partition, const mri_record *,
                       mr_error *);
     /* All sent records and these offsets become visible together, or not at all. `offsets` is never
-     * empty. MR_ERR_ABORTED: not committed, call abort(). MR_ERR_FENCED: stop. */
+     * empty. MR_ERR_ABORTED: not committed, call abort(). MR_ERR_BUSY: maybe committed, call abort();
+     * member_poll() finds out before it returns MR_OK, and then revokes as lost and assigns anew
+     * what has moved. MR_ERR_FENCED: stop. */
     mr_status (*commit)(mri_member *, const mri_offset *offsets, uint32_t count, mr_error *);
     mr_status (*abort)(mri_member *, mr_error *);
     /* Leaves the group and frees; an open transaction is aborted. */

@@ -143,7 +143,8 @@ static void wild_run(exec *x, const exec_trades *trades, bool until_end, exec_fa
     } else {
         exec_settle(x);
     }
-    cr_assert(until_end || x->retries > 0 || (faults.abort == 0 && faults.busy == 0));
+    cr_assert(until_end || x->retries > 0 ||
+              (faults.abort == 0 && faults.busy == 0 && faults.unanswered == 0));
     result_of(x, out);
 }
 
@@ -177,6 +178,14 @@ Test(exec_abort, a_busy_log_changes_nothing) {
     random_start();
     compare(false, (exec_faults){.busy = 5});
     compare(true, (exec_faults){.busy = 5});
+}
+
+/* Of a sink's file, what such a commit has made durable must not be cut off. */
+Test(exec_abort, commits_without_an_answer_change_nothing) {
+    random_start();
+    compare(false, (exec_faults){.unanswered = 3});
+    compare(true, (exec_faults){.unanswered = 3});
+    compare(false, (exec_faults){.unanswered = 5, .abort = 10, .busy = 10});
 }
 
 Test(exec_abort, records_that_come_in_bits_change_nothing) {
@@ -253,4 +262,5 @@ Test(exec_abort, all_of_it_together_changes_nothing) {
     random_start();
     compare(false, (exec_faults){.abort = 10, .busy = 10, .fetch = 5, .revoke = 40});
     compare(true, (exec_faults){.abort = 10, .busy = 10, .fetch = 5, .revoke = 40});
+    compare(false, (exec_faults){.unanswered = 10, .abort = 10, .fetch = 5, .revoke = 40});
 }

@@ -589,12 +589,47 @@ Test(exec_errors, a_worker_that_was_replaced_commits_nothing_more) {
         exec_advance(&x, S);
         status = mri_worker_turn(x.workers[0].worker, 0, &moved, &ended, &x.err);
     }
-    cr_assert_eq(status, MR_ERR_FENCED, "%s", x.err.text);
+    cr_assert_eq(status, MR_ERR_ABORTED, "%s", x.err.text);
     for (int i = 0; i < 20; i++) {
         status = mri_worker_turn(x.workers[1].worker, 0, &moved, &ended, &x.err);
         cr_assert_eq(status, MR_OK, "%s", x.err.text);
         exec_advance(&x, S);
     }
     cr_assert_eq(lines(exec_by_key(&x, "out")), 1);
+    exec_close(&x);
+}
+
+/* Nothing but the transactional id tells them apart here: each reads what the other has committed
+ * whenever it was fenced. */
+Test(exec_errors, two_workers_of_one_name_say_nothing_twice) {
+    enum { ROUNDS = 40 };
+    exec x;
+    begin(&x, BARS("fail", ""), 1);
+    exec_start(&x, "s", (exec_run){0});
+    bool moved, ended;
+    uint32_t fenced = 2, aborts = 0;
+    for (int i = 1; i <= ROUNDS; i++) {
+        good(&x, "A", i * S);
+        for (uint32_t w = 0; w < 2; w++) {
+            if (fenced == w) continue;
+            exec_advance(&x, S);
+            const mr_status status =
+                mri_worker_turn(x.workers[w].worker, 0, &moved, &ended, &x.err);
+            if (status == MR_ERR_FENCED) {
+                cr_assert_eq(fenced, 2u, "both have ended");
+                fenced = w;
+            } else {
+                cr_assert(status == MR_OK || status == MR_ERR_ABORTED, "%s", x.err.text);
+                aborts += status == MR_ERR_ABORTED;
+            }
+        }
+    }
+    cr_assert_lt(fenced, 2u, "nobody was told that the name is another's, too");
+    cr_assert_gt(aborts, 2u);
+    for (int i = 0; i < 20; i++) {
+        exec_advance(&x, S);
+        (void)mri_worker_turn(x.workers[1 - fenced].worker, 0, &moved, &ended, &x.err);
+    }
+    cr_assert_eq(lines(exec_by_key(&x, "out")), ROUNDS - 1, "%s", exec_by_key(&x, "out"));
     exec_close(&x);
 }

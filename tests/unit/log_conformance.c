@@ -1,8 +1,10 @@
 /* log_conformance.c: the suite of support_log.h over the logs that need no server. */
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "base/env.h"
 #include "log/open.h"
+#include "log/sim/sim.h"
 #include "support_dir.h"
 #include "support_log.h"
 
@@ -29,7 +31,8 @@ static const log_kind sim_kind = {.open = sim_open,
                                   .close = sim_close,
                                   .prefix = "t",
                                   .dense = true,
-                                  .strict_keys = true};
+                                  .strict_keys = true,
+                                  .fence_aborts = true};
 
 #define X(name)                        \
     Test(log_sim, name) {              \
@@ -37,6 +40,48 @@ static const log_kind sim_kind = {.open = sim_open,
     }
 LOG_CONFORMANCE(X)
 #undef X
+
+/* Whoever shares its id with somebody is told so in the end, and until then commits nothing of which
+ * it does not know where the group stands. */
+Test(log_sim, fenced_again_and_again) {
+    mri_log *log = sim_open(NULL);
+    log_topic(&sim_kind, log, "in", 1, false);
+    log_topic(&sim_kind, log, "out", 1, false);
+    log_reader old = {0}, other = {0};
+    mr_error err = {0};
+    mr_status status = MR_OK;
+    int fences = 0;
+    log_join(&sim_kind, log, &(log_join_options){.group = "g", .id = "same", .inputs = {"in"}},
+             &old);
+    while (status == MR_OK) {
+        log_begin(&old);
+        log_send(&sim_kind, &old, "out", 0, NULL, "of the old one");
+        log_join(&sim_kind, log, &(log_join_options){.group = "g", .id = "same", .inputs = {"in"}},
+                 &other);
+        log_begin(&other);
+        log_send(&sim_kind, &other, "out", 0, NULL, "of another");
+        log_commit(&other, 0, 0, ++fences);
+        log_leave(&other);
+        const mri_offset offset = {.input = 0, .partition = 0, .next = 100};
+        status = log->ops->commit(old.member, &offset, 1, &err);
+        if (status != MR_ERR_ABORTED) break;
+        cr_assert_eq(log->ops->abort(old.member, &err), MR_OK);
+        cr_assert_eq(log->ops->begin(old.member, &err), MR_ERR_BUSY, "nothing has been read");
+        old.assigned = false;
+        status = log_poll(&old, 0, &err);
+        cr_assert(old.assigned, "the partition was not told anew");
+        cr_assert_eq(old.offsets[0], fences);
+    }
+    cr_assert_eq(status, MR_ERR_FENCED, "%s", err.text);
+    cr_assert_not_null(strstr(err.text, "same"), "%s", err.text);
+    cr_assert_eq(fences, 4);
+    cr_assert_eq(mri_sim_committed(log, log_name(&sim_kind, "g"), log_name(&sim_kind, "in"), 0), 4);
+    size_t count = 0;
+    (void)mri_sim_records(log, log_name(&sim_kind, "out"), 0, &count);
+    cr_assert_eq(count, 4u);
+    log_leave(&old);
+    sim_close(NULL, log);
+}
 
 static char local_directory[64]; /* every test runs in a process of its own */
 

@@ -15,6 +15,7 @@ enum { EXEC_WORKERS = 16, EXEC_PARTITIONS = 8, EXEC_SINKS = 2 };
 typedef struct exec_faults {
     uint32_t abort;       /* MR_ERR_ABORTED of begin, send and commit */
     uint32_t busy;        /* MR_ERR_BUSY of begin, send, commit, scan and end_offset */
+    uint32_t unanswered;  /* commit takes place and says MR_ERR_BUSY; the next poll tells */
     uint32_t fetch;       /* fetch gives fewer records than there are, or none */
     bool silent;          /* a scan that is busy has told nothing */
     int64_t end_takes_us; /* time goes on between the end of a partition and its answer */

@@ -31,6 +31,7 @@ struct mri_member {
     uint32_t taken[EXEC_PARTITIONS]; /* to be given back with the next poll */
     uint32_t taken_count;
     bool open, stale, must_abort;
+    bool unknown; /* its last commit, to the engine */
     const mri_member_events *events;
 };
 
@@ -279,6 +280,21 @@ static mr_status take_away(mri_member *member, const mri_member_events *events, 
     return status;
 }
 
+/* What was committed without an answer is lost, and comes again. */
+static mr_status tell_moved(mri_member *member, const mri_member_events *events, mr_error *err) {
+    uint32_t count = 0;
+    member->unknown = false;
+    for (uint32_t p = 0; p < EXEC_PARTITIONS; p++) {
+        if (!member->owned[p]) continue;
+        member->owned[p] = false;
+        member->taken[count++] = p;
+    }
+    const mr_status status = events->revoked(events->self, member->taken, count, true, err);
+    if (status != MR_OK) return status;
+    member->taken_count = count;
+    return give_back(member, events, err);
+}
+
 static mr_status fault_member_poll(mri_member *member, int64_t timeout_us,
                                    const mri_member_events *events, mr_error *err) {
     exec *x = member->log->x;
@@ -286,6 +302,7 @@ static mr_status fault_member_poll(mri_member *member, int64_t timeout_us,
         .self = member, .assigned = note_assigned, .revoked = note_revoked};
     member->events = events;
     x->polls++;
+    if (member->unknown) return tell_moved(member, events, err);
     if (x->event.kind != EXEC_NOTHING) return told(member, events, err);
     if (member->taken_count > 0) return give_back(member, events, err);
     if (strikes(x, x->faults.revoke)) return take_away(member, events, err);
@@ -325,6 +342,7 @@ static mr_status transaction_fault(mri_member *member, const char *call, uint32_
 }
 
 static mr_status fault_begin(mri_member *member, mr_error *err) {
+    cr_assert_not(member->unknown, "work goes on before a poll has told of the last commit");
     mri_log *sim = member->log->x->sim;
     const mr_status status = transaction_fault(member, "begin", 40, err);
     if (status != MR_OK) return status;
@@ -360,6 +378,10 @@ static mr_status fault_commit(mri_member *member, const mri_offset *offsets, uin
     }
     status = sim->ops->commit(member->inner, offsets, count, err);
     if (status == MR_OK) member->open = false;
+    if (status == MR_OK && strikes(member->log->x, member->log->x->faults.unanswered)) {
+        member->unknown = member->must_abort = true;
+        status = mr_fail(err, MR_ERR_BUSY, NULL, "commit: the test log does not answer");
+    }
     return status;
 }
 

@@ -309,11 +309,12 @@ static mr_status commit_resolve(mri_member *member, const rd_kafka_topic_partiti
     rd_kafka_topic_partition_list_destroy(found);
     if (status == MR_OK) {
         member->unknown = !same && !known; /* others may have been there: the next poll looks */
-        return same ? MR_OK : fail_aborted(member, "commit", reason, err);
+        if (same) return MR_OK;
+        if (known) return fail_aborted(member, "commit", reason, err);
     }
     return mri_kafka_fail(member->log, err, MR_ERR_BUSY,
                           "'%s': whether the last commit took place is not known yet: %s",
-                          member->transactional_id, trouble.text);
+                          member->transactional_id, status == MR_OK ? reason : trouble.text);
 }
 
 static mr_status commit_end(mri_member *member, const rd_kafka_topic_partition_list_t *list,

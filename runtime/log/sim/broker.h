@@ -118,8 +118,6 @@ mri_answer mri_broker_produce(mri_broker *broker, mri_broker_txn *txn, uint32_t 
 mri_answer mri_broker_offset(mri_broker *broker, mri_broker_txn *txn, uint32_t epoch,
                              const char *group, const mri_membership *as, mri_broker_topic *topic,
                              uint32_t partition, mri_place place);
-/* No other producer has the transactional id since. */
-bool mri_broker_is_current(const mri_broker_txn *txn, uint32_t epoch);
 /* Decides; markers follow by themselves. Also when there is nothing to end. */
 mri_answer mri_broker_end(mri_broker *broker, mri_broker_txn *txn, uint32_t epoch, bool commit);
 

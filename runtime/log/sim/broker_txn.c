@@ -169,10 +169,6 @@ mri_answer mri_broker_offset(mri_broker *broker, mri_broker_txn *txn, uint32_t e
     return MRI_ANSWER_OK;
 }
 
-bool mri_broker_is_current(const mri_broker_txn *txn, uint32_t epoch) {
-    return txn->epoch == epoch;
-}
-
 mri_answer mri_broker_end(mri_broker *broker, mri_broker_txn *txn, uint32_t epoch, bool commit) {
     mri_broker_tick(broker);
     if (txn->epoch != epoch) return MRI_ANSWER_FENCED;

@@ -143,10 +143,6 @@ static void sim_reader_close(mri_reader *reader) {
     free(reader);
 }
 
-static int64_t sim_now(const struct sim_client *client) {
-    return client->env->now_us(client->env->self);
-}
-
 /* What is written there and not yet decided belongs to what is read, as a commit is told to the
  * group and to each partition at times of its own; but nobody can wait for himself. */
 static int64_t sim_end(const struct sim_client *client, const mri_broker_topic *topic,

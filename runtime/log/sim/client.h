@@ -20,6 +20,10 @@ struct sim_client {
     mri_member *members;
 };
 
+static inline int64_t sim_now(const struct sim_client *client) {
+    return client->env->now_us(client->env->self);
+}
+
 struct sim_touched {
     const mri_broker_topic *topic;
     uint32_t partition;
@@ -49,13 +53,17 @@ struct mri_member {
     bool gone;                 /* and that the group has given this member up */
     bool *owned;               /* by partition */
     int64_t *positions;        /* [input * partitions + partition] */
-    uint64_t *numbers;         /* the same index: this member's last commit there; 0: none */
+    mri_place *known;          /* the same index: the last commit there that it knows of */
 
     /* producer */
     mri_broker_txn *txn; /* NULL: to be taken by begin */
     uint32_t epoch;
     bool open, stale;
-    bool suspect; /* a call may have been done or not: the id is taken anew first */
+    bool suspect;     /* a call may have been done or not: the id is taken anew first */
+    bool unknown;     /* what the group has committed: nothing goes on before a poll has read it */
+    int64_t began_us; /* the open transaction */
+    int64_t strikes_since_us;
+    int strikes; /* fences since then that no standstill explains */
     mr_arena *arena;
     struct sim_pending *pending; /* sent, and not yet with the broker */
     size_t pending_count, pending_capacity, pending_bytes;
@@ -89,7 +97,10 @@ mr_status mri_sim_fetch(mri_member *member, uint32_t input, uint32_t partition, 
 mr_status mri_sim_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
                        mr_error *err);
 void mri_sim_member_beat(mri_member *member);
-/* The group's places of one partition, once they are stable. */
+/* The last commit there is one that this member knows of: its own, or what it took over from. */
+bool mri_sim_is_known(const mri_member *member, uint32_t input, uint32_t partition,
+                      const mri_place *place);
+/* The group's place of one partition, once it is stable. MR_ERR_BUSY: not in this turn. */
 mr_status mri_sim_places(mri_member *member, uint32_t input, uint32_t partition, mri_place *out,
                          mr_error *err);
 
@@ -103,6 +114,5 @@ mr_status mri_sim_commit(mri_member *member, const mri_offset *offsets, uint32_t
 mr_status mri_sim_abort(mri_member *member, mr_error *err);
 /* Its open transaction has sent records there. */
 bool mri_sim_writes(const mri_member *member, const mri_broker_topic *topic, uint32_t partition);
-mr_status mri_sim_fenced(mri_member *member, mr_error *err);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { STABLE_TRIES = 6000 }; /* of mri_sim_wait(): two minutes */
+enum { STABLE_TRIES = 250 }; /* of mri_sim_wait(): five seconds */
 
 /* --- open and close ------------------------------------------------------------------------------
  */
@@ -54,7 +54,7 @@ static void member_free(mri_member *member) {
     free(member->touched);
     free(member->owned);
     free(member->positions);
-    free(member->numbers);
+    free(member->known);
     free(member->inputs);
     free(member->group);
     free(member->transactional_id);
@@ -102,7 +102,7 @@ mr_status mri_sim_member_open(mri_log *base, const mri_member_config *config, mr
     const size_t places = (size_t)member->input_count * member->partitions;
     member->owned = mri_calloc(member->partitions, sizeof *member->owned);
     member->positions = mri_calloc(places, sizeof *member->positions);
-    member->numbers = mri_calloc(places, sizeof *member->numbers);
+    member->known = mri_calloc(places, sizeof *member->known);
     member->next = client->members;
     client->members = member;
     *out = member;
@@ -129,42 +129,53 @@ mr_status mri_sim_places(mri_member *member, uint32_t input, uint32_t partition,
                    "group '%s': a transaction stays open on its committed offsets", member->group);
 }
 
+bool mri_sim_is_known(const mri_member *member, uint32_t input, uint32_t partition,
+                      const mri_place *place) {
+    const mri_place *known = &member->known[(size_t)input * member->partitions + partition];
+    return place->by == known->by && place->number == known->number;
+}
+
 /* --- assignment ----------------------------------------------------------------------------------
  */
 
 struct taking {
     uint32_t *partitions;
+    mri_place *places; /* as `offsets` */
     int64_t *offsets;
     bool *unchanged;
     uint32_t count;
 };
 
+static struct taking taking_open(const mri_member *member) {
+    const size_t all = (size_t)member->partitions + 1, places = all * member->input_count;
+    return (struct taking){.partitions = mri_calloc(all, sizeof(uint32_t)),
+                           .places = mri_calloc(places, sizeof(mri_place)),
+                           .offsets = mri_calloc(places, sizeof(int64_t)),
+                           .unchanged = mri_calloc(all, sizeof(bool))};
+}
+
 static void taking_free(struct taking *taking) {
     free(taking->partitions);
+    free(taking->places);
     free(taking->offsets);
     free(taking->unchanged);
 }
 
-/* Where each partition of the list goes on. */
-static mr_status taking_places(mri_member *member, struct taking *taking, mr_error *err) {
+/* What the group has committed of each partition of the list. What a producer that cannot be
+ * trusted has left open holds that up. */
+static mr_status taking_read(mri_member *member, struct taking *taking, mr_error *err) {
     const uint32_t inputs = member->input_count;
-    for (uint32_t i = 0; i < taking->count; i++) {
-        const uint32_t p = taking->partitions[i];
-        taking->unchanged[i] = true;
-        for (uint32_t k = 0; k < inputs; k++) {
-            const size_t at = (size_t)k * member->partitions + p;
-            mri_place place;
-            const mr_status status = mri_sim_places(member, k, p, &place, err);
-            if (status != MR_OK) return status;
-            const mri_bounds bounds = mri_broker_bounds(member->inputs[k], p);
-            const int64_t start = member->read_from_end ? bounds.stable : bounds.low;
-            taking->offsets[(size_t)i * inputs + k] = place.next;
-            member->positions[at] = place.next == MRI_OFFSET_NONE ? start : place.next;
-            const bool own = place.by == member->commit_id && place.number == member->numbers[at];
-            taking->unchanged[i] = taking->unchanged[i] && own && place.number != 0;
-        }
+    mr_status status = member->suspect ? mri_sim_init(member, err) : MR_OK;
+    for (uint32_t i = 0; i < taking->count * inputs && status == MR_OK; i++) {
+        const uint32_t p = taking->partitions[i / inputs], k = i % inputs;
+        mri_place *place = &taking->places[i];
+        status = mri_sim_places(member, k, p, place, err);
+        if (status != MR_OK) break;
+        const bool known = mri_sim_is_known(member, k, p, place);
+        taking->unchanged[i / inputs] = known && (k == 0 || taking->unchanged[i / inputs]);
+        taking->offsets[i] = place->next;
     }
-    return MR_OK;
+    return status;
 }
 
 static void tell_partitions(const mri_member *member, const char *what,
@@ -182,28 +193,37 @@ static void tell_partitions(const mri_member *member, const char *what,
                  member->transactional_id, member->joining.generation, text);
 }
 
+/* They go on where the group has them. */
+static mr_status taking_end(mri_member *member, const struct taking *taking,
+                            const mri_member_events *events, mr_error *err) {
+    const uint32_t inputs = member->input_count;
+    for (uint32_t i = 0; i < taking->count * inputs; i++) {
+        const uint32_t p = taking->partitions[i / inputs], k = i % inputs;
+        const size_t at = (size_t)k * member->partitions + p;
+        const mri_place *place = &taking->places[i];
+        const mri_bounds bounds = mri_broker_bounds(member->inputs[k], p);
+        const int64_t start = member->read_from_end ? bounds.stable : bounds.low;
+        member->positions[at] = place->next == MRI_OFFSET_NONE ? start : place->next;
+        member->known[at] = *place;
+        member->owned[p] = true;
+    }
+    tell_partitions(member, "assigned", taking);
+    return events->assigned(events->self, taking->partitions, taking->count, taking->offsets,
+                            taking->unchanged, err);
+}
+
 /* Partitions of `assigned` that are not owned yet become so. */
 static mr_status member_take(mri_member *member, const bool *assigned, mri_membership as,
                              const mri_member_events *events, mr_error *err) {
-    const uint32_t all = member->partitions;
-    struct taking taking = {
-        .partitions = mri_calloc(all + 1u, sizeof *taking.partitions),
-        .offsets = mri_calloc((size_t)all * member->input_count + 1, sizeof *taking.offsets),
-        .unchanged = mri_calloc(all + 1u, sizeof *taking.unchanged),
-    };
-    for (uint32_t p = 0; p < all; p++) {
+    struct taking taking = taking_open(member);
+    for (uint32_t p = 0; p < member->partitions; p++) {
         if (assigned[p] && !member->owned[p]) taking.partitions[taking.count++] = p;
     }
-    mr_status status = taking_places(member, &taking, err);
+    mr_status status = taking_read(member, &taking, err);
     if (status == MR_OK) {
-        for (uint32_t i = 0; i < taking.count; i++) {
-            member->owned[taking.partitions[i]] = true;
-        }
         member->membership = as;
         member->where = SIM_INSIDE;
-        tell_partitions(member, "assigned", &taking);
-        status = events->assigned(events->self, taking.partitions, taking.count, taking.offsets,
-                                  taking.unchanged, err);
+        status = taking_end(member, &taking, events, err);
     }
     taking_free(&taking);
     return status;
@@ -228,6 +248,47 @@ static mr_status member_let_go(mri_member *member, const bool *kept, bool lost,
     if (count > 0 && member->open) member->stale = true;
     if (kept == NULL) member->membership.member = 0;
     free(gone);
+    return status;
+}
+
+/* Only the partitions stay in the list where the group has another commit than the last one known
+ * of; the others are marked in `kept`. */
+static void taking_moved(struct taking *taking, uint32_t inputs, bool *kept) {
+    uint32_t moved = 0;
+    for (uint32_t i = 0; i < taking->count; i++) {
+        kept[taking->partitions[i]] = taking->unchanged[i];
+        if (taking->unchanged[i]) continue;
+        for (uint32_t k = 0; k < inputs; k++) {
+            taking->places[moved * inputs + k] = taking->places[i * inputs + k];
+            taking->offsets[moved * inputs + k] = taking->offsets[i * inputs + k];
+        }
+        taking->unchanged[moved] = false;
+        taking->partitions[moved++] = taking->partitions[i];
+    }
+    taking->count = moved;
+}
+
+/* After a fence, or a commit of which nobody knows: the engine lets go of what has moved, and takes
+ * it up where the group has it now. */
+static mr_status member_settle(mri_member *member, const mri_member_events *events, mr_error *err) {
+    if (member->membership.member == 0) member->unknown = false; /* the next assignment reads all */
+    if (!member->unknown) return MR_OK;
+    struct taking taking = taking_open(member);
+    bool *kept = mri_calloc(member->partitions + 1u, sizeof *kept);
+    for (uint32_t p = 0; p < member->partitions; p++) {
+        if (member->owned[p]) taking.partitions[taking.count++] = p;
+    }
+    mr_status status = taking_read(member, &taking, err);
+    if (status == MR_OK) {
+        member->unknown = false;
+        taking_moved(&taking, member->input_count, kept);
+        if (taking.count > 0) {
+            status = member_let_go(member, kept, true, events, err);
+            if (status == MR_OK) status = taking_end(member, &taking, events, err);
+        }
+    }
+    free(kept);
+    taking_free(&taking);
     return status;
 }
 
@@ -301,13 +362,13 @@ void mri_sim_member_beat(mri_member *member) {
 }
 
 static mr_status poll_plain(mri_member *member, const mri_member_events *events, mr_error *err) {
-    mr_status status = mri_sim_fenced(member, err);
-    if (status != MR_OK || member->where == SIM_INSIDE) return status;
+    if (member->where == SIM_INSIDE) return MR_OK;
     bool *assigned = mri_calloc(member->partitions, sizeof *assigned);
     for (uint32_t p = 0; p < member->partitions; p++) {
         assigned[p] = p % member->workers == member->worker;
     }
-    status = member_take(member, assigned, (mri_membership){.member = 1}, events, err);
+    const mr_status status =
+        member_take(member, assigned, (mri_membership){.member = 1}, events, err);
     free(assigned);
     return status;
 }
@@ -340,8 +401,10 @@ mr_status mri_sim_poll(mri_member *member, int64_t timeout_us, const mri_member_
     mri_sim_fate fate = MRI_SIM_GO;
     (void)timeout_us; /* time moves between the calls, never because of one */
     mr_status status = mri_sim_enter(client, MRI_SIM_POLL, &fate, err);
-    if (status != MR_OK || fate != MRI_SIM_GO) return status;
+    if (status != MR_OK) return status;
+    if (fate != MRI_SIM_GO && !member->unknown) return MR_OK; /* nothing is heard in this turn */
     status = client->plain ? poll_plain(member, events, err) : poll_group(member, events, err);
+    if (status == MR_OK) status = member_settle(member, events, err);
     return status == MR_OK ? mri_sim_leave(client, MRI_SIM_POLL, err) : status;
 }
 

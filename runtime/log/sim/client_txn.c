@@ -1,8 +1,10 @@
 /* client_txn.c: a member's producer on a broker in memory, as runtime/log/kafka behaves.
  *
  * What is sent waits here for the commit, or goes to the broker before it when the simulator says
- * so. After a call whose answer is lost the transactional id is taken anew before anything else;
- * whether a commit took place is then told by the number that it left beside the offsets. */
+ * so. After a call whose answer is lost, and after a fence, the transactional id is taken anew before
+ * anything else; whether a commit took place is then told by the number that it left beside the
+ * offsets. While that is not known, and after a fence, nothing goes on until the next poll has read
+ * what the group has committed. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -11,7 +13,9 @@
 #include "base/fault.h"
 #include "log/sim/client.h"
 
-enum { RESOLVE_TRIES = 20 };
+enum { STRIKES_MAX = 3 };
+
+#define STRIKES_WINDOW_US (INT64_C(300) * 1000 * 1000)
 
 static mr_status fail_aborted(const mri_member *member, const char *what, const char *why,
                               mr_error *err) {
@@ -46,15 +50,31 @@ static void note_touched(mri_member *member, const mri_broker_topic *topic, uint
         (struct sim_touched){.topic = topic, .partition = partition};
 }
 
-static mr_status fail_fenced(mri_member *member, mr_error *err) {
-    transaction_over(member);
-    return mr_fail(err, MR_ERR_FENCED, NULL,
-                   "another member has taken over '%s', or this one stood still for too long",
-                   member->transactional_id);
+/* Whether the broker may have ended this transaction because it took too long. */
+static bool stood_still(const mri_member *member) {
+    const mri_broker_config *broker = mri_broker_options(member->client->broker);
+    return member->open && !broker->plain &&
+           sim_now(member->client) - member->began_us >= broker->transaction_us;
 }
 
-mr_status mri_sim_fenced(mri_member *member, mr_error *err) {
-    return mri_broker_is_current(member->txn, member->epoch) ? MR_OK : fail_fenced(member, err);
+/* The id is another's, or was: whoever only stood still takes it back, and whoever shares it with
+ * somebody strikes again and again. */
+static mr_status producer_lost(mri_member *member, const char *what, mr_error *err) {
+    const int64_t now_us = sim_now(member->client);
+    member->suspect = member->unknown = true;
+    if (now_us - member->strikes_since_us > STRIKES_WINDOW_US) {
+        member->strikes_since_us = now_us;
+        member->strikes = 0;
+    }
+    if (!stood_still(member)) member->strikes++;
+    if (member->strikes <= STRIKES_MAX) {
+        return fail_aborted(member, what, mri_answer_text(MRI_ANSWER_FENCED), err);
+    }
+    transaction_over(member);
+    return mr_fail(err, MR_ERR_FENCED, NULL,
+                   "another process uses the id '%s' as well: it has taken over %d times in five "
+                   "minutes",
+                   member->transactional_id, member->strikes);
 }
 
 mr_status mri_sim_init(mri_member *member, mr_error *err) {
@@ -84,19 +104,22 @@ mr_status mri_sim_init(mri_member *member, mr_error *err) {
 
 mr_status mri_sim_begin(mri_member *member, mr_error *err) {
     if (member->open) return MR_OK;
-    mr_status status = MR_OK;
-    if (member->client->plain) status = mri_sim_fenced(member, err);
+    if (member->unknown) {
+        return mr_fail(err, MR_ERR_BUSY, NULL,
+                       "'%s': what the group has committed is not known yet",
+                       member->transactional_id);
+    }
     const bool anew = member->suspect && !MRI_MUTANT("producer-kept");
-    if (status == MR_OK && anew) status = mri_sim_init(member, err);
+    const mr_status status = anew ? mri_sim_init(member, err) : MR_OK;
     if (status != MR_OK) return status;
     member->open = true;
+    member->began_us = sim_now(member->client);
     member->stale = false;
     return MR_OK;
 }
 
-static mr_status need_open(mri_member *member, mr_error *err) {
-    const mr_status status = member->client->plain ? mri_sim_fenced(member, err) : MR_OK;
-    if (status != MR_OK || member->open) return status;
+static mr_status need_open(const mri_member *member, mr_error *err) {
+    if (member->open) return MR_OK;
     return mr_fail(err, MR_ERR_STATE, NULL, "'%s' has no open transaction",
                    member->transactional_id);
 }
@@ -113,7 +136,7 @@ static mr_status flush(mri_member *member, mr_error *err) {
         const struct sim_pending *p = &member->pending[i];
         const mri_answer answer = mri_broker_produce(client->broker, member->txn, member->epoch,
                                                      p->topic, p->partition, &p->record);
-        if (answer == MRI_ANSWER_FENCED) return fail_fenced(member, err);
+        if (answer == MRI_ANSWER_FENCED) return producer_lost(member, "flush", err);
         if (answer == MRI_ANSWER_OK) {
             i++;
             continue;
@@ -213,7 +236,7 @@ static mr_status commit_offsets(mri_member *member, const mri_offset *offsets, u
         if (answer == MRI_ANSWER_OK) {
             i++;
         } else if (answer == MRI_ANSWER_FENCED) {
-            return fail_fenced(member, err);
+            return producer_lost(member, "offsets", err);
         } else if (answer != MRI_ANSWER_CONCURRENT) {
             return fail_aborted(member, "offsets", mri_answer_text(answer), err);
         } else {
@@ -228,29 +251,33 @@ static mr_status commit_offsets(mri_member *member, const mri_offset *offsets, u
 }
 
 /* Whether the commit took place: a new epoch first ends it, one way or the other, then the group's
- * offsets are read. */
+ * offsets are read. MR_ERR_BUSY: not known yet. */
 static mr_status commit_resolve(mri_member *member, const mri_offset *offsets, uint32_t count,
                                 mr_error *err) {
     mr_error trouble = {.status = MR_OK};
-    mr_status status = MR_ERR_BUSY;
-    for (uint32_t tries = 0; status == MR_ERR_BUSY && tries < RESOLVE_TRIES; tries++) {
-        status = mri_sim_init(member, &trouble);
-    }
-    bool same = status == MR_OK && !MRI_MUTANT("commit-taken-as-failed");
-    for (uint32_t i = 0; i < count && same; i++) {
-        const mri_place sent = place_of(member, &offsets[i]);
-        mri_place has;
-        status = mri_sim_places(member, offsets[i].input, offsets[i].partition, &has, &trouble);
-        same = status == MR_OK && sent.next == has.next && sent.by == has.by &&
-               sent.number == has.number;
-    }
     transaction_over(member);
+    member->suspect = member->unknown = true;
+    mr_status status = mri_sim_init(member, &trouble);
+    bool same = !MRI_MUTANT("commit-taken-as-failed"), known = true;
+    for (uint32_t i = 0; i < count && status == MR_OK; i++) {
+        const mri_place sent = place_of(member, &offsets[i]);
+        const uint32_t input = offsets[i].input, partition = offsets[i].partition;
+        mri_place has;
+        status = mri_sim_places(member, input, partition, &has, &trouble);
+        if (status != MR_OK) break;
+        same = same && sent.next == has.next && sent.by == has.by && sent.number == has.number;
+        known = known && mri_sim_is_known(member, input, partition, &has);
+    }
+    if (MRI_MUTANT("commit-taken-as-failed")) known = true;
+    if (MRI_MUTANT("outcome-not-asked") || status == MR_OK) member->unknown = !same && !known;
     if (MRI_MUTANT("commit-taken-as-done")) return MR_OK;
     if (status == MR_OK && same) return MR_OK;
-    if (status == MR_OK) return fail_aborted(member, "commit", "it did not take place", err);
-    member->suspect = true;
-    return mr_fail(err, MR_ERR_TIMEOUT, NULL,
-                   "'%s': whether the last commit took place is not known (%s)",
+    if (status == MR_OK && !member->unknown) {
+        return fail_aborted(member, "commit", "it did not take place", err);
+    }
+    if (status == MR_OK) status = MR_ERR_BUSY; /* others have committed after it, or in its place */
+    return mr_fail(err, status, NULL,
+                   "'%s': whether the last commit took place is not known yet: %s",
                    member->transactional_id, trouble.text);
 }
 
@@ -267,8 +294,12 @@ static mr_status commit_end(mri_member *member, const mri_offset *offsets, uint3
     }
     status = mri_sim_leave(client, MRI_SIM_COMMIT, err);
     if (status != MR_OK) return status;
-    if (fate != MRI_SIM_GO) return commit_resolve(member, offsets, count, err);
-    if (answer == MRI_ANSWER_FENCED) return fail_fenced(member, err);
+    if (fate == MRI_SIM_GO && answer == MRI_ANSWER_FENCED) {
+        status = producer_lost(member, "commit", err);
+        if (status != MR_ERR_ABORTED) return status;
+    }
+    const bool done = fate == MRI_SIM_GO && answer == MRI_ANSWER_OK;
+    if (!done) return commit_resolve(member, offsets, count, err);
     transaction_over(member);
     return MR_OK;
 }
@@ -285,7 +316,7 @@ mr_status mri_sim_commit(mri_member *member, const mri_offset *offsets, uint32_t
     if (status == MR_OK) status = commit_end(member, offsets, count, err);
     for (uint32_t i = 0; i < count && status == MR_OK; i++) {
         const size_t at = (size_t)offsets[i].input * member->partitions + offsets[i].partition;
-        member->numbers[at] = member->commit_count;
+        member->known[at] = place_of(member, &offsets[i]);
         if (client->plain) continue;
         mri_log_line(client->env, MRI_DEBUG,
                      "msg=committed id=%s partition=%" PRIu32 " next=%" PRId64,
@@ -314,7 +345,6 @@ mr_status mri_sim_abort(mri_member *member, mr_error *err) {
     }
     status = mri_sim_leave(client, MRI_SIM_ABORT, err);
     if (status != MR_OK) return status;
-    if (answer == MRI_ANSWER_FENCED) return fail_fenced(member, err);
     /* A new epoch ends what could not be aborted. */
     if (fate != MRI_SIM_GO || answer != MRI_ANSWER_OK) member->suspect = true;
     transaction_over(member);
