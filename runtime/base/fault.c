@@ -44,6 +44,7 @@ const mri_mutant_row mri_mutants[] = {
     {"snapshot-offset-after", "a snapshot asks for the changelog's end after the commit"},
     {"snapshot-ignores-crc", "a snapshot is read whatever its CRCs say"},
     {"snapshot-too-old", "a snapshot is used at any age"},
+    {"snapshot-of-before", "a snapshot is used though its changelog was begun anew"},
     {NULL, NULL},
 };
 
