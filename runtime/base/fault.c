@@ -41,7 +41,6 @@ const mri_mutant_row mri_mutants[] = {
     {"sink-cut-too-soon", "the file of a sink is cut though its commit may have taken place"},
     {"sink-not-flushed", "a commit does not wait for the files of sinks"},
     {"snapshot-uncommitted", "a snapshot holds state of a transaction that is not committed yet"},
-    {"snapshot-offset-after", "a snapshot asks for the changelog's end after the commit"},
     {"snapshot-ignores-crc", "a snapshot is read whatever its CRCs say"},
     {"snapshot-too-old", "a snapshot is used at any age"},
     {"snapshot-of-before", "a snapshot is used though its changelog was begun anew"},

@@ -102,7 +102,6 @@ void mri_snapshot_sealing(mri_task *task) {
 static mr_status file_begin(mri_task *task, mr_error *err) {
     mri_task_snapshot *snapshot = &task->snapshot;
     char file[MRI_NAME_BYTES];
-    if (MRI_MUTANT("snapshot-offset-after") && !ask(task)) return MR_OK;
     mri_snapshot_file(task->worker, task->partition, file);
     mr_status status = mri_snapshot_create(task->worker->config.snapshots, file, &snapshot->head,
                                            &snapshot->writer, err);
@@ -151,7 +150,7 @@ static mr_status publish(mri_task *task, mr_error *err) {
 /* One step on, when the commit that it waits for has come. */
 static void advance(mri_task *task, int64_t until_us, uint32_t keys_max) {
     mri_task_snapshot *snapshot = &task->snapshot;
-    const bool hasty = MRI_MUTANT("snapshot-uncommitted") || MRI_MUTANT("snapshot-offset-after");
+    const bool hasty = MRI_MUTANT("snapshot-uncommitted");
     const bool committed = task->time_committed.commits > snapshot->commits || hasty;
     mr_error why;
     mr_status status = MR_OK;

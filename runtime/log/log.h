@@ -123,8 +123,9 @@ typedef struct mri_log_ops {
      * once, in order of writing per key) to the end that is stable at the call, without a group. */
     mr_status (*scan)(mri_log *, const char *topic, uint32_t partition, mri_scan_fn *, void *arg,
                       mr_error *);
-    /* The same in pieces: committed records from offset `from` (MRI_OFFSET_NONE: the start) to the
-     * end that is stable at the call. MR_ERR_STATE: `from` lies outside of what is there, or this
+    /* The same in pieces: committed records from offset `from` (MRI_OFFSET_NONE: the start) to all
+     * that is written at the call: transactions that are open then are waited for, those of this
+     * process, too. MR_ERR_STATE: `from` lies outside of what is there, or this
      * log keeps no offsets for the topic: read from the start. */
     mr_status (*reader_open)(mri_log *, const char *topic, uint32_t partition, int64_t from,
                              mri_reader **, mr_error *);

@@ -269,7 +269,7 @@ static mr_status reader_make(struct kafka_log *log, const char *name, uint32_t p
     (void)snprintf(reader->topic, sizeof reader->topic, "%s", name);
     status = mri_kafka_watermarks(log, name, partition, &reader->low, &reader->stable, err);
     reader->until = reader->stable;
-    if (!mri_kafka_being_written(log, name, partition)) reader->wait_us = wait_us;
+    reader->wait_us = wait_us;
     if (status == MR_OK) status = scanner_take(log, &reader->client, err);
     if (status != MR_OK) {
         mri_kafka_reader_close(reader);
@@ -280,11 +280,10 @@ static mr_status reader_make(struct kafka_log *log, const char *name, uint32_t p
     return MR_OK;
 }
 
-mr_status mri_kafka_reader_open(mri_log *base, const char *name, uint32_t partition, int64_t from,
-                                mri_reader **out, mr_error *err) {
-    struct kafka_log *log = kafka_log_of(base);
+static mr_status reader_begin(struct kafka_log *log, const char *name, uint32_t partition,
+                              int64_t from, int64_t wait_us, mri_reader **out, mr_error *err) {
     mri_reader *reader = NULL;
-    mr_status status = reader_make(log, name, partition, READ_STALL_US, &reader, err);
+    mr_status status = reader_make(log, name, partition, wait_us, &reader, err);
     if (status != MR_OK) return status;
     if (from != MRI_OFFSET_NONE && (from < reader->low || from > reader->stable)) {
         status =
@@ -302,6 +301,14 @@ mr_status mri_kafka_reader_open(mri_log *base, const char *name, uint32_t partit
         mri_kafka_reader_close(reader);
     }
     return status;
+}
+
+/* Whoever reads in pieces does other things in between, so even a transaction of this process comes
+ * to its end meanwhile. To stop before it would leave out what another process has committed behind
+ * its beginning. */
+mr_status mri_kafka_reader_open(mri_log *base, const char *name, uint32_t partition, int64_t from,
+                                mri_reader **out, mr_error *err) {
+    return reader_begin(kafka_log_of(base), name, partition, from, READ_STALL_US, out, err);
 }
 
 mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *records,
@@ -357,10 +364,13 @@ static mr_status reader_rest(mri_reader *reader, mri_scan_fn *fn, void *arg, mr_
     return status;
 }
 
+/* Nobody can wait for himself: a transaction of this process ends the scan at the stable end. */
 mr_status mri_kafka_scan(mri_log *base, const char *name, uint32_t partition, mri_scan_fn *fn,
                          void *arg, mr_error *err) {
+    struct kafka_log *log = kafka_log_of(base);
     mri_reader *reader = NULL;
-    mr_status status = mri_kafka_reader_open(base, name, partition, MRI_OFFSET_NONE, &reader, err);
+    const int64_t wait_us = mri_kafka_being_written(log, name, partition) ? 0 : READ_STALL_US;
+    mr_status status = reader_begin(log, name, partition, MRI_OFFSET_NONE, wait_us, &reader, err);
     if (status != MR_OK) return status;
     status = reader_rest(reader, fn, arg, err);
     mri_kafka_reader_close(reader);
@@ -375,8 +385,10 @@ static mr_status note_last(void *arg, const mri_record *record, mr_error *err) {
 
 mr_status mri_kafka_end_offset(mri_log *base, const char *name, uint32_t partition, int64_t *next,
                                mr_error *err) {
+    struct kafka_log *log = kafka_log_of(base);
     mri_reader *reader = NULL;
-    mr_status status = reader_make(kafka_log_of(base), name, partition, END_STALL_US, &reader, err);
+    const int64_t wait_us = mri_kafka_being_written(log, name, partition) ? 0 : END_STALL_US;
+    mr_status status = reader_make(log, name, partition, wait_us, &reader, err);
     if (status != MR_OK) return status;
     *next = 0; /* when there is no record at all */
     reader->lenient = true;

@@ -174,7 +174,7 @@ static mr_status sim_reader_open(mri_log *base, const char *name, uint32_t parti
                            .topic = topic,
                            .partition = partition,
                            .at = from == MRI_OFFSET_NONE ? bounds.low : from,
-                           .end = sim_end(client, topic, partition),
+                           .end = MRI_MUTANT("restore-too-early") ? bounds.stable : bounds.high,
                            .heard_us = sim_now(client),
                            .live = sim_live(client, topic, partition)};
     /* Whoever has read up to there before must be told what is gone since then. */
