@@ -145,13 +145,12 @@ def show(file, missing, verdict=""):
 
 
 def gate(args):
-    """Path and whether it needs a broker."""
     with open(args.gate) as f:
-        rows = [text.split() for text in f if text.strip() and not text.startswith("#")]
-    for row in rows:
-        if not os.path.exists(row[0]):
-            fail(f"{args.gate}: there is no {row[0]}")
-    return [(row[0], "kafka" in row[1:]) for row in rows]
+        paths = [text.strip() for text in f if text.strip() and not text.startswith("#")]
+    for path in paths:
+        if not os.path.exists(path):
+            fail(f"{args.gate}: there is no {path}")
+    return paths
 
 
 def total(name, files):
@@ -169,31 +168,26 @@ def main():
     parser.add_argument("--gate", default="tools/coverage.txt")
     parser.add_argument("--llvm-cov", default="llvm-cov-14")
     parser.add_argument("--profile", required=True)
-    parser.add_argument("--kafka", action="store_true", help="a broker took part")
     parser.add_argument("--all", action="store_true", help="also the files outside of the gate")
     parser.add_argument("objects", nargs="+")
     args = parser.parse_args()
     files, failed, marks = read(args), [], 0
     held = gate(args)
     print(HEAD)
-    for path, needs_kafka in held:
+    for path in held:
         file = files.get(path)
         if file is None:
             fail(f"{path} is not in {' '.join(args.objects)}")
         marks += file.marks.count
-        if needs_kafka and not args.kafka:
-            show(file, False, "(no broker: not held)")
-            continue
         show(file, True, "" if file.passes() else "BELOW")
         if not file.passes():
             failed.append(path)
-    named = {path for path, _ in held}
     if args.all:
         print("\noutside of the gate")
-        for path in sorted(set(files) - named):
+        for path in sorted(set(files) - set(held)):
             show(files[path], False)
     print()
-    total("commit, undo, restore, snapshots", (files[p] for p, k in held if args.kafka or not k))
+    total("commit, undo, restore, snapshots", (files[p] for p in held))
     total("all of runtime/", files.values())
     print(f"{marks} places in the files of {args.gate} are marked as uncovered, with a reason")
     if failed:

@@ -49,7 +49,6 @@ coverage_main() {
         mkdir -p "$COVERAGE_BUILD/counts"
         coverage_kafka
         coverage_run
-        [ -z "$address" ] || touch "$COVERAGE_BUILD/counts/kafka"
     fi
     coverage_report "$all"
     say "coverage: $((SECONDS - began)) s"
@@ -87,7 +86,6 @@ coverage_run() {
 coverage_report() {
     local profile=$COVERAGE_BUILD/counts/all.profdata status=0
     local -a options=() objects=("$COVERAGE_BUILD/millrace") # which links all of runtime/
-    [ ! -e "$COVERAGE_BUILD/counts/kafka" ] || options+=(--kafka)
     [ -z "${1:-}" ] || options+=("$1")
     compgen -G "$COVERAGE_BUILD/counts/*.profraw" >/dev/null ||
         die "coverage: nothing was counted; run ./mill coverage"

@@ -102,7 +102,9 @@ rd_kafka_error_t *mri_kafka_send_offsets(mri_member *member,
                                          const rd_kafka_topic_partition_list_t *list,
                                          const struct kafka_wait *wait) {
     const int ms = mri_kafka_left_ms(member->log, wait, KAFKA_CALL_MS);
-    struct call *call = call_make(member, list, ms > 0 ? ms : 1);
+    if (ms == 0) return rd_kafka_error_new(RD_KAFKA_RESP_ERR__TIMED_OUT, "no time is left");
+    /* Less than the wait: a call that keeps to its timeout is not left behind. */
+    struct call *call = call_make(member, list, ms > 2 * LOOK_MS ? ms - LOOK_MS : 1);
     pthread_t thread;
     if (call == NULL || pthread_create(&thread, NULL, call_run, call) != 0) {
         if (call != NULL) call_free(call);

@@ -266,8 +266,8 @@ static mr_status commit_offsets(mri_member *member, const rd_kafka_topic_partiti
     for (;;) {
         verdict = mri_kafka_judge(mri_kafka_send_offsets(member, list, wait));
         if (verdict.class != KAFKA_AGAIN || member->producer == NULL) break;
-        if (mri_kafka_left_ms(member->log, wait, 1) == 0) break;
         again(member, &verdict, began_us);
+        if (mri_kafka_left_ms(member->log, wait, 1) == 0) break;
     }
     if (verdict.class == KAFKA_DONE) return MR_OK;
     if (verdict.class != KAFKA_ABORT)

@@ -157,7 +157,7 @@ static void produce(struct feed *feed, rd_kafka_t *rk, int32_t partition, const 
     for (;;) {
         const rd_kafka_resp_err_t code =
             rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(feed->topic), RD_KAFKA_V_PARTITION(partition),
-                              RD_KAFKA_V_KEY(key, strlen(key)),
+                              RD_KAFKA_V_KEY((void *)(uintptr_t)key, strlen(key)),
                               RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
                               RD_KAFKA_V_TIMESTAMP(time_us / 1000),
                               RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
