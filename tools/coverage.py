@@ -10,7 +10,8 @@ condition, so that `if (a && b)` has four. What no test can reach is marked in t
     ...
     /* uncovered to here */
 
-Lines with MRI_MUTANT are exempt from branches: in this build its condition is a constant.
+Lines with MRI_MUTANT are exempt from branches, for in this build its condition is a constant; so is
+the block behind `if (MRI_MUTANT("name")) {`, which is not in the program.
 """
 
 import argparse
@@ -25,6 +26,7 @@ REASON_MIN = 12
 ONE = re.compile(r"/\* uncovered: (.*?)(\*/|$)")
 FROM = re.compile(r"/\* uncovered from here: (.*?)(\*/|$)")
 TO = re.compile(r"/\* uncovered to here \*/")
+MUTANT = re.compile(r"^( *)if \(MRI_MUTANT\([^()]*\)\) \{$")
 
 
 def fail(text):
@@ -36,9 +38,18 @@ class Marks:
 
     def __init__(self, path):
         self.lines, self.mutants, self.count = set(), set(), 0
-        inside = None
+        inside = mutant = None
         with open(path) as f:
             for number, text in enumerate(f, 1):
+                block = MUTANT.match(text)
+                if block:
+                    mutant = block.group(1) + "}"
+                elif mutant and text.startswith(mutant):
+                    if text.strip() == "}":
+                        self.lines.add(number)
+                    mutant = None
+                elif mutant:
+                    self.lines.add(number)
                 one, begin = ONE.search(text), FROM.search(text)
                 for mark in (one, begin):
                     if mark and len(mark.group(1)) < REASON_MIN:

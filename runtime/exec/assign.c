@@ -120,7 +120,7 @@ mr_status mri_revoked(void *self, const uint32_t *partitions, uint32_t count, bo
     openings_leave(worker, partitions, count);
     tasks_leave(worker, partitions, count, (!lost && status == MR_OK) || keeps);
     if (keeps) {
-        status = worker->log->ops->abort(worker->member, err);
+        status = worker->log->ops->abort(worker->member, err); /* uncovered: a mutant keeps them */
     } else if (lost) {
         parked_close(worker);
         status = mri_worker_rollback(worker, err);

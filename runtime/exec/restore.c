@@ -50,9 +50,10 @@ static void keep_position(char **position, size_t *size, const mri_record *recor
 
 static void time_mutants(mri_task_time *time) {
     if (MRI_MUTANT("watermark-not-restored")) time->watermark_us = time->rows_us = MR_TIME_NONE;
-    if (!MRI_MUTANT("final-forgotten")) return;
-    for (uint32_t i = 0; i < time->writers; i++) {
-        time->by_writer[i].final = false;
+    if (MRI_MUTANT("final-forgotten")) {
+        for (uint32_t i = 0; i < time->writers; i++) {
+            time->by_writer[i].final = false;
+        }
     }
 }
 

@@ -160,7 +160,9 @@ static void advance(mri_task *task, int64_t until_us, uint32_t keys_max) {
     if (status == MR_OK && snapshot->state == SNAPSHOT_WRITING) {
         status = slice(task, until_us, keys_max, &why);
     }
+    /* uncovered from here: two mutants do not wait for the commit */
     if (hasty && status == MR_OK && snapshot->state == SNAPSHOT_WHOLE) status = publish(task, &why);
+    /* uncovered to here */
     if (status != MR_OK) failed(task, &why);
 }
 

@@ -1,5 +1,6 @@
 /* exec_layout.c: every kind of edit of a pipeline file, against the record of the file before it. */
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -242,6 +243,136 @@ Test(exec_layout, a_version_that_the_operator_knows_is_converted) {
     world_close(&w);
 }
 
+Test(exec_layout, a_newer_version_without_a_way_from_the_old_is_refused) {
+    struct world w;
+    world_open(&w, HEAD CANDLES, HEAD CANDLES, NULL);
+    const mri_stage *stage = support_plan_stage(&w.after, "s");
+    mri_use *use = &stage->steps[0].uses[0];
+    mr_operator newer = *use->op;
+    newer.state_version++;
+    newer.migrate = NULL;
+    use->op = &newer;
+    w.count = mri_edits_find(w.arena, stage, w.saved, NULL, &w.edits);
+    cr_assert_eq(w.edits[0].kind, MRI_EDIT_REFUSE);
+    cr_assert_not_null(strstr(w.edits[0].why, "at version 2, cannot read"), "%s", w.edits[0].why);
+    world_close(&w);
+}
+
+/* --- what an earlier millrace did not say ----------------------------------------------------------
+ */
+
+/* The digests of `ta.sma` differ; what is said of it depends on what was saved beside them. */
+static void differs(void (*change)(struct world *w, mri_saved_use *sma), bool keepable,
+                    const char *why) {
+    struct world w;
+    world_open(&w, HEAD CANDLES TA(SMA), HEAD CANDLES TA(SMA), NULL);
+    mri_saved_use *sma = &w.saved->uses[1];
+    cr_assert_str_eq(sma->use, "sma");
+    sma->meaning ^= 1;
+    change(&w, sma);
+    w.count = mri_edits_find(w.arena, support_plan_stage(&w.after, "s"), w.saved, NULL, &w.edits);
+    const mri_edit *edit = edit_of(&w, "ta.sma");
+    cr_assert_eq(edit->kind, MRI_EDIT_REFUSE);
+    cr_assert_eq(edit->keepable, keepable, "%s", edit->why);
+    cr_assert_not_null(strstr(edit->why, why), "'%s' is not in: %s", why, edit->why);
+    world_close(&w);
+}
+
+static void nothing_else(struct world *w, mri_saved_use *sma) {
+    (void)w;
+    (void)sma;
+}
+
+static void no_options(struct world *w, mri_saved_use *sma) {
+    (void)w;
+    sma->option_count = 0;
+}
+
+static void other_digest(struct world *w, mri_saved_use *sma) {
+    (void)w;
+    sma->options[0].digest ^= 1;
+}
+
+static void no_text(struct world *w, mri_saved_use *sma) {
+    other_digest(w, sma);
+    sma->options[0].text = "";
+}
+
+static void other_kind(struct world *w, mri_saved_use *sma) {
+    (void)w;
+    for (uint32_t i = 0; i < sma->option_count; i++) {
+        if (strcmp(sma->options[i].name, "timeperiod") != 0) continue;
+        sma->options[i].changes = MR_CHANGES_MEANING;
+        sma->options[i].text = "4";
+    }
+}
+
+static void no_pasts(struct world *w, mri_saved_use *sma) {
+    (void)w;
+    sma->histories = NULL;
+}
+
+static void pasts(struct world *w, mri_saved_use *sma, const char *saved) {
+    static mr_history two[] = {{0}, {0}, {0}};
+    static mr_operator op;
+    mri_use *use = &support_plan_stage(&w->after, "s")->steps[1].uses[0];
+    op = *use->op;
+    two[0] = two[1] = op.histories[0];
+    op.histories = two;
+    use->op = &op;
+    sma->histories = saved;
+}
+
+static void two_pasts(struct world *w, mri_saved_use *sma) {
+    pasts(w, sma, "close,close");
+}
+
+static void one_past_less(struct world *w, mri_saved_use *sma) {
+    pasts(w, sma, "close");
+}
+
+static void one_past_more(struct world *w, mri_saved_use *sma) {
+    pasts(w, sma, "close,close,low");
+}
+
+static void another_past(struct world *w, mri_saved_use *sma) {
+    pasts(w, sma, "close,low");
+}
+
+Test(exec_layout, what_was_not_said_is_not_taken_for_the_same) {
+    static const char *const gone = "the past values that it needs were not kept";
+    differs(nothing_else, true, "has other options now that change what its state means");
+    differs(no_options, true, "timeperiod (layout)");
+    differs(other_digest, true, "is another");
+    differs(no_text, true, "is another");
+    differs(other_kind, true, "timeperiod (layout) was 4 and is 5");
+    differs(no_pasts, false, gone);
+    differs(two_pasts, true, "means");
+    differs(one_past_less, false, gone);
+    differs(one_past_more, false, gone);
+    differs(another_past, false, gone);
+}
+
+Test(exec_layout, an_output_that_moves_into_a_container_after_a_drop_begins_anew) {
+    struct world w;
+    world_open(&w, HEAD CANDLES, HEAD CANDLES, NULL);
+    w.saved->uses[0].alone = false;
+    const mri_stage *stage = support_plan_stage(&w.after, "s");
+    w.count = mri_edits_find(w.arena, stage, w.saved, NULL, &w.edits);
+    cr_assert_eq(w.edits[0].kind, MRI_EDIT_SAME, "its pieces have the same names so far");
+    w.saved->uses[0].generation = 1;
+    w.count = mri_edits_find(w.arena, stage, w.saved, NULL, &w.edits);
+    cr_assert_eq(w.edits[0].kind, MRI_EDIT_REFUSE);
+    cr_assert_not(w.edits[0].keepable);
+    cr_assert_not_null(strstr(w.edits[0].why, "container of outputs"), "%s", w.edits[0].why);
+    world_close(&w);
+}
+
+Test(exec_layout, a_step_without_state_of_the_same_name_keeps_nothing) {
+    becomes(HEAD CANDLES, HEAD "      - filter: { id: c, where: 'price > 0' }\n", NULL, "c",
+            MRI_EDIT_REFUSE, false, WORDS("stands no more"));
+}
+
 /* --- generations ---------------------------------------------------------------------------------
  */
 
@@ -273,6 +404,33 @@ Test(exec_layout, dropped_state_gets_the_next_generation_and_never_comes_back) {
     mri_arena_close(arena);
 }
 
+/* What no edit speaks of is in its first generation, and steps without state have no names at all. */
+Test(exec_layout, only_what_was_dropped_gets_another_name) {
+    support_plan plan;
+    mr_arena *arena = mri_arena_open(1 << 14);
+    support_plan_good(&plan,
+                      HEAD "      - filter: { where: 'price > 0' }\n" CANDLES TA(SMA ", " RSI));
+    const mri_stage *stage = support_plan_stage(&plan, "s");
+    const mri_layout_use uses[] = {{.name = "sma"}, {.name = "rsi"}}, candles = {.name = "c"};
+    const mri_layout layouts[] = {{.id = "filter"},
+                                  {.id = "c", .uses = &candles, .use_count = 1},
+                                  {.id = "ta", .uses = uses, .use_count = 2}};
+    const mri_layout *const all[] = {&layouts[0], &layouts[1], &layouts[2]};
+    mri_edit edits[] = {{.step = "c", .use = "c", .generation = 2},
+                        {.step = "ta", .use = "rsi", .generation = 1}};
+    const mri_layout *const *named = mri_layouts_named(arena, stage, all, edits, 2);
+    cr_assert_eq(named[0], all[0]);
+    cr_assert_str_eq(named[1]->saved, "c#2");
+    cr_assert_str_eq(named[1]->uses[0].saved, "c#2");
+    cr_assert_null(named[2]->saved);
+    cr_assert_null(named[2]->uses[0].saved);
+    cr_assert_str_eq(named[2]->uses[1].saved, "rsi#1");
+    edits[0].generation = edits[1].generation = 0;
+    cr_assert_eq(mri_layouts_named(arena, stage, all, edits, 2), all);
+    support_plan_close(&plan);
+    mri_arena_close(arena);
+}
+
 /* --- records -------------------------------------------------------------------------------------
  */
 
@@ -300,6 +458,91 @@ Test(exec_layout, a_record_is_written_as_it_was_read) {
     cr_assert_eq(memcmp(text.data, w.saved->text, text.size), 0);
     mri_text_free(&text);
     world_close(&w);
+}
+
+Test(exec_layout, a_record_of_the_first_form_is_met_and_written_in_the_second) {
+    struct world w;
+    mri_text text = {0};
+    world_open(&w, HEAD CANDLES, HEAD CANDLES, NULL);
+    char *first = mri_format(w.arena, "c\tc\tcandles\t%016" PRIx64 "\t%016" PRIx64 "\n",
+                             w.saved->uses[0].layout, w.saved->uses[0].meaning);
+    mri_saved_layout *saved = parsed(w.arena, first, strlen(first));
+    const mri_stage *stage = support_plan_stage(&w.after, "s");
+    w.count = mri_edits_find(w.arena, stage, saved, NULL, &w.edits);
+    cr_assert_eq(w.edits[0].kind, MRI_EDIT_SAME, "%s", w.edits[0].why);
+    mri_saved_layout_write(saved, &text);
+    saved = parsed(w.arena, text.data, text.size);
+    cr_assert_null(saved->key);
+    cr_assert_null(saved->uses[0].histories);
+    cr_assert_eq(saved->uses[0].layout, w.saved->uses[0].layout);
+    mri_text_free(&text);
+    world_close(&w);
+}
+
+Test(exec_layout, texts_of_options_never_break_the_record) {
+    static const char *const texts[][2] = {
+        {"a\tb\nc", "a?b?c"},
+        {"\xff\x80", "??"},
+        {"0123456789012345678901234567890123456789012345678901234567890123456789",
+         "012345678901234567890123456789012345678901234567890123456789..."},
+    };
+    struct world w;
+    world_open(&w, HEAD CANDLES, HEAD CANDLES, NULL);
+    const mri_stage *stage = support_plan_stage(&w.after, "s");
+    mri_use *use = &stage->steps[0].uses[0];
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        mri_use_option option = use->saved[0];
+        option.text = texts[i][0];
+        use->saved = &option;
+        use->saved_count = 1;
+        const mri_saved_layout *saved = written(w.arena, stage, NULL, NULL);
+        cr_assert_str_eq(saved->uses[0].options[0].text, texts[i][1]);
+    }
+    world_close(&w);
+}
+
+Test(exec_layout, lines_that_are_no_record_are_refused) {
+#define NAME_64 "0123456789012345678901234567890123456789012345678901234567890123"
+#define NAME    NAME_64 NAME_64 NAME_64 NAME_64
+    static const char *const bad[] = {
+        "c\tc\tcandles\t1\n",
+        "c\tc\tcandles\t\t2\n",
+        "c\tc\tcandles\t1\t-2\n",
+        "c\tc\tcandles\t+1\t2\n",
+        "c\tc\tcandles\t 1\t2\n",
+        "c\tc\tcandles\t1\t2x\n",
+        "\tc\tcandles\t1\t2\n",
+        "c\t\tcandles\t1\t2\n",
+        "c\tc\t\t1\t2\n",
+        NAME "\tc\tcandles\t1\t2\n",
+        "c\t" NAME "\tcandles\t1\t2\n",
+        "c\tc\t" NAME "\t1\t2\n",
+        "c\tc\tcandles\t1\t2",
+        "#3\n",
+        "#2\nk\n",
+        "#2\nk\ta\tb\n",
+        "#2\nu\tc\tc\tcandles\t1\t1\t2\n",
+        "#2\nu\tc\tc\tcandles\t65536\t1\t2\t0\n",
+        "#2\nu\tc\tc\tcandles\t1\t1\t2\t4294967296\n",
+        "#2\nu\tc\tc\tcandles\t1\tg\t2\t0\n",
+        "#2\nh\ta\n",
+        "#2\nu\tc\tc\tcandles\t1\t1\t2\t0\nh\n",
+        "#2\nu\tc\tc\tcandles\t1\t1\t2\t0\nx\ta\n",
+        "#2\nu\tc\tc\tcandles\t1\t1\t2\t0\no\tevery\t1\t2\n",
+        "#2\nu\tc\tc\tcandles\t1\t1\t2\t0\no\tevery\t9\t2\t1s\n",
+        "#2\nu\tc\tc\tcandles\t1\t1\t2\t0\no\tevery\t1\t-\t1s\n",
+    };
+    mr_arena *arena = mri_arena_open(1 << 14);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        mri_saved_layout *out = NULL;
+        mr_error err = {0};
+        cr_assert_eq(mri_saved_layout_parse(arena, bad[i], strlen(bad[i]), &out, &err),
+                     MR_ERR_STATE, "%zu: %s", i, bad[i]);
+        cr_assert_not_null(strstr(err.text, "the saved layout"), "%s", err.text);
+    }
+    const char *good = "#2\nk\tpair\nu\tc\tc\tcandles\t1\t1\t2\t0\nh\ta\no\tevery\t1\t2\t1s\n";
+    cr_assert_eq(parsed(arena, good, strlen(good))->uses[0].option_count, 1u);
+    mri_arena_close(arena);
 }
 
 /* Every cut and every changed byte is refused, or read as some record; nothing is read beyond it. */
@@ -337,5 +580,8 @@ Test(exec_layout, names_of_state) {
     cr_assert_not(mri_state_named("c#1", "c", 0));
     cr_assert_not(mri_state_named("c", "c", 1));
     cr_assert_not(mri_state_named("cd", "c", 0));
+    cr_assert_not(mri_state_named("c.1", "c", 1));
+    cr_assert_not(mri_state_named("c#1x", "c", 1));
+    cr_assert_not(mri_state_named("c#", "c", 1));
     mri_arena_close(arena);
 }
