@@ -68,8 +68,8 @@ coverage_kafka() {
 
 # A part that fails ends it: what did not run to its end has counted nothing of worth.
 coverage_run() {
-    local LLVM_PROFILE_FILE=$COVERAGE_BUILD/counts/%m%c.profraw program
-    export LLVM_PROFILE_FILE
+    local LLVM_PROFILE_FILE=$COVERAGE_BUILD/counts/%m%c.profraw MR_SEED=1 program
+    export LLVM_PROFILE_FILE MR_SEED # the same figures in every run
     quietly "coverage: unit, contract and cli tests" "$COVERAGE_BUILD/unit.log" \
         ctest --test-dir "$COVERAGE_BUILD" -L unit -j "$(nproc)" --timeout 300 --output-on-failure
     quietly "coverage: seeds $COVERAGE_SEEDS of the simulator" "$COVERAGE_BUILD/sim.log" \

@@ -175,6 +175,41 @@ Test(exec_rebalance, what_goes_away_in_the_middle_of_a_restore_leaves_nothing_be
     }
 }
 
+Test(exec_rebalance, a_restore_goes_on_when_another_is_taken_away) {
+    for (uint32_t gone = 1; gone < BOTH; gone++) {
+        exec_trades trades;
+        exec x;
+        random_start();
+        exec_trades_open(&trades, ROWS, KEYS, 0);
+        prepare(&x, &trades);
+        exec_kill(&x);
+        x.piece = 3;
+        exec_start(&x, "s", (exec_run){0});
+        for (int i = 0; i < 5; i++) {
+            turn(&x);
+        }
+        cr_assert_eq(stats_of(&x).restoring_tasks, 2);
+        const int64_t before = stats_of(&x).restored_records;
+        x.event = (exec_event){.kind = EXEC_REVOKE, .partitions = gone};
+        turn(&x);
+        cr_assert_eq(stats_of(&x).restoring_tasks, 1);
+        for (uint32_t turns = 0; stats_of(&x).tasks == 0; turns++) {
+            cr_assert_lt(turns, 100000u);
+            turn(&x);
+        }
+        cr_assert_eq(stats_of(&x).tasks, 1);
+        cr_assert_gt(stats_of(&x).restored_records, before);
+        x.event = (exec_event){.kind = EXEC_ASSIGN, .partitions = gone};
+        x.piece = 0;
+        feed(&x, &trades, ROWS / 2, ROWS);
+        exec_settle(&x);
+        cr_assert_eq(stats_of(&x).tasks, 2);
+        check(&x, &trades);
+        exec_close(&x);
+        exec_trades_close(&trades);
+    }
+}
+
 Test(exec_rebalance, a_busy_changelog_is_read_again_from_its_start) {
     exec_trades trades;
     exec x;
