@@ -277,6 +277,16 @@ Test(kafka_transaction, a_call_that_comes_back_too_late_with_an_error) {
     cr_assert_eq(fake_live(), live - 2, "neither handle nor topic is left");
 }
 
+Test(kafka_transaction, no_call_is_made_when_no_time_is_left) {
+    begin_with_record();
+    fake_says(FAKE_FLUSH, NO_TIME, 0, 10); /* it succeeds in the last moment */
+    cr_assert_eq(commit_to(10), MR_ERR_ABORTED);
+    fake_expect(&err, "offsets: no time is left");
+    cr_assert_eq(fake_count(FAKE_OFFSETS), 0u);
+    cr_assert_not(member->log->left_behind);
+    goes_on(11);
+}
+
 Test(kafka_transaction, offsets_without_a_thread_or_a_membership) {
     static const enum fake_call calls[] = {FAKE_THREAD, FAKE_MEMBERSHIP_WRITE,
                                            FAKE_MEMBERSHIP_READ};
