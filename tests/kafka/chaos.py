@@ -295,7 +295,7 @@ class Torture:
         if run.records in self.calms:
             return self.calms[run.records]
         address, cluster.worker_address = cluster.worker_address, cluster.address
-        calm = Run(cluster, self.options.binary, self.work, f"calm{run.records}", run.records, run.seed, run.input)
+        calm = Run(cluster, self.options.binary, self.work, f"calm-{self.cluster_kind}-{run.records}", run.records, run.seed, run.input)
         try:
             calm.add_worker(False)
             calm.drain(DRAIN_S)
