@@ -248,3 +248,53 @@ Test(transactions, offsets_come_back_as_they_were_committed) {
     log_leave(&writer);
     kind->close(kind->self, log);
 }
+
+static mr_status nothing_more(mri_log *log, mri_reader *reader, uint32_t *records, bool *done) {
+    mri_record record[8];
+    mr_error err = {0};
+    uint32_t count = 0;
+    const mr_status status = log->ops->reader_next(reader, 8, record, &count, done, &err);
+    *records += count;
+    return status;
+}
+
+/* What another process has committed behind the beginning of a transaction of one's own is there
+ * once that has come to its end, and a restore that had gone without it would be wrong. */
+Test(transactions, a_reader_in_pieces_waits_for_a_transaction_of_its_own_process) {
+    const log_kind *kind = kafka_kind();
+    mri_log *log = kind->open(kind->self), *far = kind->open(kind->self);
+    log_topic(kind, log, "in", 1, false);
+    log_topic(kind, log, "out", 1, false);
+    log_reader writer, other;
+    mri_reader *reader = NULL;
+    mr_error err = {0};
+    uint32_t records = 0;
+    bool done = false;
+    log_join(kind, log, &(log_join_options){.group = "w", .inputs = {"in"}}, &writer);
+    log_join(kind, far, &(log_join_options){.group = "v", .inputs = {"in"}}, &other);
+    log_begin(&writer);
+    log_send(kind, &writer, "out", 0, "k", "undecided");
+    while (kcat_count(kind, "out", "read_uncommitted") < 1) {
+    }
+    log_begin(&other);
+    log_send(kind, &other, "out", 0, "k", "kept");
+    log_commit(&other, 0, 0, 0);
+    cr_assert_eq(
+        log->ops->reader_open(log, log_name(kind, "out"), 0, MRI_OFFSET_NONE, &reader, &err), MR_OK,
+        "%s", err.text);
+    for (int i = 0; i < 30; i++) {
+        cr_assert_eq(nothing_more(log, reader, &records, &done), MR_OK);
+        cr_assert(!done && records == 0, "its end lies behind what is undecided");
+    }
+    cr_assert_eq(log->ops->abort(writer.member, &err), MR_OK, "%s", err.text);
+    for (int i = 0; i < 1000 && !done; i++) {
+        cr_assert_eq(nothing_more(log, reader, &records, &done), MR_OK);
+    }
+    cr_assert(done);
+    cr_assert_eq(records, 1u, "%u records", (unsigned)records);
+    log->ops->reader_close(reader);
+    log_leave(&writer);
+    log_leave(&other);
+    kind->close(kind->self, far);
+    kind->close(kind->self, log);
+}
