@@ -298,12 +298,22 @@ static void process_close(struct process *p) {
     p->dying = false;
 }
 
+/* Whoever starts processes of a name again saw the first of them end well, and now another die. */
+static void namesake_start(const struct process *twin) {
+    struct world *world = twin->world;
+    struct process *p = &world->processes[twin->name];
+    if (p->state != PROCESS_DONE) return;
+    p->state = PROCESS_DOWN;
+    p->start_us = world->now_us;
+}
+
 static void process_bury(struct process *p, enum process_state state) {
     struct world *world = p->world;
     p->starting = true; /* nobody else touches it meanwhile */
     process_close(p);
     p->starting = false;
     p->state = p->twin ? PROCESS_NONE : state;
+    if (p->twin && state == PROCESS_DOWN) namesake_start(p);
     p->start_us = world->now_us + mri_chance_between(&world->chance, RESTART_LEAST_US,
                                                      world->healed ? SECOND_US : RESTART_MOST_US);
 }
