@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/number.h"
 #include "exec/task.h"
 
 enum { KEY_JOINT = 0x1f };
@@ -276,6 +277,14 @@ static uint32_t records_wanted(const mri_task *task) {
     return left < batch_rows ? (uint32_t)left : batch_rows;
 }
 
+/* A record that is only a mark has no row whose way could be measured, and perhaps no time; one of
+ * somebody else may bear any. */
+static void latency_note(struct mri_worker *worker, const mri_record *first) {
+    const int64_t ms = first->timestamp_ms;
+    if (first->value == NULL || ms < MRI_TIME_MIN_US / 1000 || ms > MRI_TIME_MAX_US / 1000) return;
+    mri_stats_batch(worker, ms * 1000);
+}
+
 static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
     uint32_t count = 0;
@@ -290,7 +299,7 @@ static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
     if (count > 0) {
         *progress = true;
         task->record_now_us = worker->env->now_us(worker->env->self);
-        mri_stats_batch(worker, worker->records[0].timestamp_ms * 1000);
+        latency_note(worker, &worker->records[0]);
         status = records_run(task, count, err);
     }
     if (status != MR_OK || worker->input->marks) return status;

@@ -92,6 +92,7 @@ void mri_snapshot_sealing(mri_task *task) {
     const mri_worker_config *config = &worker->config;
     const int64_t every_us = config->snapshot_every_us > 0 ? config->snapshot_every_us : EVERY_US;
     if (config->snapshots == NULL || worker->snapshotting != NULL ||
+        task->snapshot.state != SNAPSHOT_NONE || /* at a stop all are made together */
         now(worker) - task->snapshot.tried_now_us < every_us) {
         return;
     }

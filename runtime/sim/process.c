@@ -298,10 +298,13 @@ static void process_close(struct process *p) {
     p->dying = false;
 }
 
-/* Whoever starts processes of a name again saw the first of them end well, and now another die. */
+/* Whoever starts processes of a name again has seen one of them die. In a run until the end, the one
+ * that is there may have ended in part or wholly while the other had the partitions. */
 static void namesake_start(const struct process *twin) {
     struct world *world = twin->world;
     struct process *p = &world->processes[twin->name];
+    if (!world->until_end) return;
+    mri_process_kill(p); /* one that is up; it comes back */
     if (p->state != PROCESS_DONE) return;
     p->state = PROCESS_DOWN;
     p->start_us = world->now_us;

@@ -299,7 +299,7 @@ static mr_status items_capture(struct seal *seal, uint32_t step, uint32_t slot) 
 static mr_status slot_capture(struct seal *seal, uint32_t step, uint32_t slot) {
     const mri_step_state *s = &seal->store->steps[step];
     mr_status status = MR_OK;
-    if (!is_zero(s->blocks.data + (size_t)slot * s->stride, s->stride)) {
+    if (s->stride > 0 && !is_zero(s->blocks.data + (size_t)slot * s->stride, s->stride)) {
         key_begin(seal, 'b', step, NULL);
         block_value(seal->store, step, slot, &seal->value);
         status = key_put(seal, slot, false);

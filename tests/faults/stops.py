@@ -81,7 +81,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--binary", default=os.environ.get("MILLRACE", ROOT / "build/release/millrace"))
     parser.add_argument("--stops", type=int, default=10)
-    parser.add_argument("--rows", type=int, default=10000, help="per stop")
+    parser.add_argument("--rows", type=int, default=30000, help="per stop")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     arguments = parser.parse_args()
     binary = pathlib.Path(arguments.binary).resolve()
@@ -100,8 +100,9 @@ def main():
     folder = twin(calm, work / "stopped")
     seen, longest, stops, fed = collections.Counter(), 0.0, 0, 0
     while stops < arguments.stops:
-        # so short that the input outlasts all stops
-        took, status = one(binary, folder, dice.random() * calm_s / (2 * arguments.stops + 6), False)
+        # so short that the input outlasts all stops, and the source the first one
+        wait_s = dice.random() * calm_s / (2 * arguments.stops + 6) if stops > 0 else 0
+        took, status = one(binary, folder, wait_s, False)
         stops, longest = stops + 1, max(longest, took)
         if status != 0 or took > STOP_S:
             fail(f"stop {stops} took {took:.1f} s and ended with {status}; {again}")
