@@ -82,14 +82,14 @@ test_dispatch() {
         test_part sim/build cmake_build faults millrace
         test_scripts sim
         ;;
-    kafka) test_scripts kafka ;;
+    kafka) test_scripts_beside kafka ;;
     long) test_scripts long ;;
     esac
 }
 
 # test_part NAME COMMAND..: runs it in a shell of its own, says the time, remembers the result.
 test_part() {
-    local name=$1 began=$SECONDS status result=passed
+    local name=$1 began=$SECONDS status
     shift
     printf '\n== %s\n' "$name"
     set +e
@@ -99,12 +99,18 @@ test_part() {
     )
     status=$?
     set -e
-    if [ "$status" -ne 0 ]; then
-        result="FAILED with status $status"
-        test_failed+=" $name"
+    test_result "$name" "$((SECONDS - began))" "$status"
+}
+
+# test_result NAME SECONDS STATUS
+test_result() {
+    local result=passed
+    if [ "$3" -ne 0 ]; then
+        result="FAILED with status $3"
+        test_failed+=" $1"
     fi
-    printf '%s: %d s, %s\n' "$name" "$((SECONDS - began))" "$result"
-    test_table+=$(printf '  %-24s %5d s  %s' "$name" "$((SECONDS - began))" "$result")$'\n'
+    printf '%s: %d s, %s\n' "$1" "$2" "$result"
+    test_table+=$(printf '  %-24s %5d s  %s' "$1" "$2" "$result")$'\n'
 }
 
 test_close() {
@@ -213,4 +219,37 @@ test_scripts() {
 test_script() {
     build_release
     MILLRACE=$RELEASE_BINARY timeout --kill-after=30 "$TEST_LONG_S" "$1" </dev/null
+}
+
+# The same, two at a time, since most of their time they wait for something. What one of them prints
+# comes whole when it has ended.
+test_scripts_beside() {
+    local script
+    declare -gA test_running=() test_since=()
+    test_part "$1/build" build_release
+    trap 'kill "${!test_running[@]}" 2>/dev/null || true; exit 130' INT TERM
+    for script in "tests/$1"/*.sh; do
+        [ -x "$script" ] || continue
+        [ "${#test_running[@]}" -lt 2 ] || test_wait
+        # exec, so that the pid is that of timeout, which hands a signal on.
+        (exec env MILLRACE="$RELEASE_BINARY" timeout --kill-after=30 "$TEST_LONG_S" "$script") \
+            >"build/mill/$1-$(basename "$script" .sh).log" 2>&1 </dev/null &
+        test_running[$!]=$1/$(basename "$script" .sh)
+        test_since[$!]=$SECONDS
+    done
+    while [ "${#test_running[@]}" -gt 0 ]; do
+        test_wait
+    done
+    trap - INT TERM
+}
+
+# Until one of those that run has ended.
+test_wait() {
+    local pid='' status=0 name
+    wait -n -p pid "${!test_running[@]}" || status=$?
+    name=${test_running[$pid]}
+    printf '\n== %s\n' "$name"
+    cat "build/mill/${name//\//-}.log"
+    test_result "$name" "$((SECONDS - test_since[$pid]))" "$status"
+    unset "test_running[$pid]"
 }
