@@ -186,6 +186,8 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
                        "stage '%s': whether the last commit took place is not known yet",
                        worker->stage->name);
     }
+    /* Some tasks stand where they were, and the transaction of what they did is gone. */
+    if (worker->torn) return mri_worker_rollback(worker, err);
     const int64_t began_us = env->now_us(env->self);
     mr_status status = seal(worker, &offsets, err);
     if (status == MR_OK && offsets == 0) {
@@ -381,12 +383,14 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     const mri_member_events events = {
         .self = worker, .assigned = mri_assigned, .revoked = mri_revoked};
     atomic_store(&worker->waits, true);
-    mr_status status = worker->torn ? mri_worker_rollback(worker, err) : MR_OK;
-    if (status != MR_OK) return status;
-    status = worker->log->ops->member_poll(
-        worker->member, wait_of(worker, wait_us, worker->progressed), &events, err);
+    /* Polled even when a rollback has not come to its end: what cannot be sought may be about to go. */
+    const int64_t poll_us = worker->torn ? 0 : wait_of(worker, wait_us, worker->progressed);
+    mr_status status = worker->log->ops->member_poll(worker->member, poll_us, &events, err);
     if (status == MR_OK) status = surely(worker, err);
     if (status != MR_OK) return undone(worker, status, err);
+    /* Nothing is read before everything stands at the last commit, also when it was torn just now. */
+    if (worker->torn) status = mri_worker_rollback(worker, err);
+    if (status != MR_OK) return status;
     mr_error not_restored;
     *progress = worker->opening_count > 0;
     const mr_status restored = mri_restores_turn(worker, &not_restored);

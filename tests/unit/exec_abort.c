@@ -188,6 +188,16 @@ Test(exec_abort, commits_without_an_answer_change_nothing) {
     compare(false, (exec_faults){.unanswered = 5, .abort = 10, .busy = 10});
 }
 
+/* A rollback stops half way then, with some tasks back and others not. */
+Test(exec_abort, places_that_cannot_be_sought_change_nothing) {
+    random_start();
+    compare(false, (exec_faults){.abort = 5, .seek = 2});
+    compare(true, (exec_faults){.abort = 5, .seek = 2});
+    for (int i = 0; i < 5; i++) {
+        compare(false, (exec_faults){.abort = 4, .seek = 2, .revoke = 5});
+    }
+}
+
 Test(exec_abort, records_that_come_in_bits_change_nothing) {
     random_start();
     compare(false, (exec_faults){.fetch = 2});

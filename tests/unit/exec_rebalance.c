@@ -353,6 +353,60 @@ Test(exec_rebalance, a_task_whose_last_commit_failed_is_restored) {
     exec_trades_close(&trades);
 }
 
+/* --- rollbacks that stop half way ----------------------------------------------------------------
+ */
+
+static const char three[] =
+    "pipeline: p\n"
+    "topics:\n"
+    "  trades: { key: pair, time: time, format: json, external: true, schema: { pair: string,\n"
+    "    time: timestamp, price: float64, quantity: float64, trade_id: int64 } }\n"
+    "  out: { key: pair, time: time, partitions: 3, format: json }\n"
+    "stages:\n"
+    "  s:\n"
+    "    from: trades\n"
+    "    idle: off\n"
+    "    to: out\n"
+    "    commit: { min: 50ms, max: 5s }\n"
+    "    steps:\n"
+    "      - indicators: { id: ta, outputs: { sma: { sma: { timeperiod: 5, of: price } } } }\n";
+
+/* A partition is lost, the place of a second cannot be sought, and a third would still stand where
+ * the transaction that is gone had brought it, when the next commit is due. */
+Test(exec_rebalance, nothing_is_committed_while_a_rollback_has_not_come_to_its_end) {
+    exec_trades trades;
+    exec x, calm;
+    random_start();
+    exec_trades_open(&trades, ROWS, KEYS, 0);
+    exec_open(&x, three);
+    exec_topic(&x, "trades", 3);
+    exec_start(&x, "s", (exec_run){0});
+    feed(&x, &trades, 0, ROWS);
+    for (int i = 0; i < 10; i++) {
+        turn(&x);
+    }
+    cr_assert_eq(stats_of(&x).commits, 0, "all is read, and nothing is committed yet");
+    exec_advance(&x, 60000);
+    x.faults.seek = 1;
+    x.event = (exec_event){.kind = EXEC_REVOKE, .partitions = 1, .lost = true};
+    turn(&x);
+    cr_assert_eq(mri_sim_committed(x.sim, "p.s.e1", "trades", 2), MRI_OFFSET_NONE);
+    x.faults.seek = 0;
+    x.event = (exec_event){.kind = EXEC_ASSIGN, .partitions = 1, .changed = true};
+    turn(&x);
+    exec_settle(&x);
+    exec_open(&calm, three);
+    exec_topic(&calm, "trades", 3);
+    exec_start(&calm, "s", (exec_run){0});
+    feed(&calm, &trades, 0, ROWS);
+    exec_settle(&calm);
+    exec_same(exec_by_key(&calm, "out"), exec_by_key(&x, "out"), "out");
+    exec_same(exec_state(&calm, "s"), exec_state(&x, "s"), "state");
+    exec_close(&calm);
+    exec_close(&x);
+    exec_trades_close(&trades);
+}
+
 /* --- ends ----------------------------------------------------------------------------------------
  */
 

@@ -17,6 +17,7 @@ typedef struct exec_faults {
     uint32_t busy;        /* MR_ERR_BUSY of begin, send, commit, scan and end_offset */
     uint32_t unanswered;  /* commit takes place and says MR_ERR_BUSY; the next poll tells */
     uint32_t fetch;       /* fetch gives fewer records than there are, or none */
+    uint32_t seek;        /* MR_ERR_BUSY of seek */
     bool silent;          /* a scan that is busy has told nothing */
     int64_t end_takes_us; /* time goes on between the end of a partition and its answer */
     uint32_t revoke; /* a poll takes all partitions, or some, and gives them back with the next */

@@ -324,7 +324,9 @@ static mr_status fault_fetch(mri_member *member, uint32_t input, uint32_t partit
 
 static mr_status fault_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
                             mr_error *err) {
-    return member->log->x->sim->ops->seek(member->inner, input, partition, next, err);
+    exec *x = member->log->x;
+    if (strikes(x, x->faults.seek)) return mr_fail(err, MR_ERR_BUSY, NULL, "the log is busy");
+    return x->sim->ops->seek(member->inner, input, partition, next, err);
 }
 
 /* A failure of a call inside a transaction, after which only abort() may come. `share` makes it as

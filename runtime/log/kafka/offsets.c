@@ -78,9 +78,10 @@ static struct call *call_make(const mri_member *member, const rd_kafka_topic_par
     return call;
 }
 
-/* False: it did not come back in time and now owns the producer's handle. */
-static bool call_wait(struct call *call, const struct kafka_log *log,
-                      const struct kafka_wait *wait) {
+/* False: it did not come back in time and now owns the producer's handle, which the member has let go
+ * of before. */
+static bool call_wait(struct call *call, mri_member *member, const struct kafka_wait *wait) {
+    const struct kafka_log *log = member->log;
     (void)pthread_mutex_lock(&call->lock);
     while (!call->done) {
         const int ms = mri_kafka_left_ms(log, wait, LOOK_MS);
@@ -93,6 +94,7 @@ static bool call_wait(struct call *call, const struct kafka_log *log,
         (void)pthread_cond_timedwait(&call->over, &call->lock, &until);
     }
     const bool done = call->done;
+    if (!done) mri_kafka_producer_leave(member);
     call->left = !done;
     (void)pthread_mutex_unlock(&call->lock);
     return done;
@@ -110,13 +112,12 @@ rd_kafka_error_t *mri_kafka_send_offsets(mri_member *member,
         if (call != NULL) call_free(call);
         return rd_kafka_error_new(RD_KAFKA_RESP_ERR__FAIL, "no thread for the offsets");
     }
-    if (call_wait(call, member->log, wait)) {
+    if (call_wait(call, member, wait)) {
         (void)pthread_join(thread, NULL);
         rd_kafka_error_t *error = call->error;
         call_free(call);
         return error;
     }
     (void)pthread_detach(thread);
-    mri_kafka_producer_leave(member);
     return rd_kafka_error_new(RD_KAFKA_RESP_ERR__TIMED_OUT, "no answer in time");
 }
