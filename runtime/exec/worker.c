@@ -178,14 +178,16 @@ static mr_status undone(struct mri_worker *worker, mr_status status, mr_error *e
     return back;
 }
 
+static mr_status not_known_yet(const struct mri_worker *worker, mr_error *err) {
+    return mr_fail(err, MR_ERR_BUSY, NULL,
+                   "stage '%s': whether the last commit took place is not known yet",
+                   worker->stage->name);
+}
+
 mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     const mri_env *env = worker->env;
     uint32_t offsets = 0;
-    if (worker->unsure) {
-        return mr_fail(err, MR_ERR_BUSY, NULL,
-                       "stage '%s': whether the last commit took place is not known yet",
-                       worker->stage->name);
-    }
+    if (worker->unsure) return not_known_yet(worker, err);
     /* Some tasks stand where they were, and the transaction of what they did is gone. */
     if (worker->torn) return mri_worker_rollback(worker, err);
     const int64_t began_us = env->now_us(env->self);
@@ -385,8 +387,11 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     atomic_store(&worker->waits, true);
     /* Polled even when a rollback has not come to its end: what cannot be sought may be about to go. */
     const int64_t poll_us = worker->torn ? 0 : wait_of(worker, wait_us, worker->progressed);
+    const bool asked =
+        worker->unsure; /* a commit within this very poll is told of by the next one */
     mr_status status = worker->log->ops->member_poll(worker->member, poll_us, &events, err);
-    if (status == MR_OK) status = surely(worker, err);
+    if (status == MR_OK && asked) status = surely(worker, err);
+    if (status == MR_OK && worker->unsure) status = not_known_yet(worker, err);
     if (status != MR_OK) return undone(worker, status, err);
     /* Nothing is read before everything stands at the last commit, also when it was torn just now. */
     if (worker->torn) status = mri_worker_rollback(worker, err);

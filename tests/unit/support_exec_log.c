@@ -282,16 +282,16 @@ static mr_status take_away(mri_member *member, const mri_member_events *events, 
 
 /* What was committed without an answer is lost, and comes again. */
 static mr_status tell_moved(mri_member *member, const mri_member_events *events, mr_error *err) {
-    uint32_t count = 0;
+    uint32_t gone[EXEC_PARTITIONS], count = 0;
     member->unknown = false;
     for (uint32_t p = 0; p < EXEC_PARTITIONS; p++) {
         if (!member->owned[p]) continue;
         member->owned[p] = false;
-        member->taken[count++] = p;
+        gone[count++] = p;
+        member->taken[member->taken_count++] = p; /* besides what was taken away before */
     }
-    const mr_status status = events->revoked(events->self, member->taken, count, true, err);
+    const mr_status status = events->revoked(events->self, gone, count, true, err);
     if (status != MR_OK) return status;
-    member->taken_count = count;
     return give_back(member, events, err);
 }
 
