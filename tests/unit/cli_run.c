@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@ enum act { ENDS, FAILS, WORKS, ABORTS_TWICE, BUSY_TWICE, STUCK, FAILS_TO_DRAIN, 
 
 static enum act acts[4];
 static atomic_int opened, closed, drained, turned, wakes;
+
+static atomic_int *stuck; /* how many are, in a child too; NULL: nobody asks */
 
 static mr_status fail_as(mr_error *err, mr_status status) {
     return mr_fail(err, status, NULL, "told so");
@@ -63,6 +66,7 @@ mr_status mri_worker_turn(mri_worker *worker, int64_t wait_us, bool *progress, b
         *ended = turn == 3;
         return turn == 1 || turn == 2 ? fail_as(err, MR_ERR_BUSY) : MR_OK;
     case STUCK:
+        if (stuck != NULL) (void)atomic_fetch_add(stuck, 1);
         nap(60 * 1000);
         break;
     case WORKS:
@@ -217,6 +221,8 @@ static void child_run(int64_t timeout_us) {
 
 /* A run of two stages in a process of its own. */
 static pid_t child_start(int64_t timeout_us) {
+    stuck = mmap(NULL, sizeof *stuck, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(stuck, MAP_FAILED);
     const pid_t pid = fork();
     cr_assert_geq(pid, 0);
     if (pid == 0) child_run(timeout_us);
@@ -230,12 +236,14 @@ static int child_status(pid_t pid) {
     return WEXITSTATUS(status);
 }
 
-/* Waits until its two workers have threads beside the main one: then signals are counted. */
+/* Waits until its two workers have threads beside the main one, for then signals are counted, and
+ * until those that are to be stuck are. */
 static void child_ready(pid_t pid) {
     char command[128];
+    const int wanted = (acts[0] == STUCK) + (acts[1] == STUCK);
     (void)snprintf(command, sizeof command, "test $(ls /proc/%d/task | wc -l) -ge 3", (int)pid);
     for (int i = 0; i < 2000; i++) {
-        if (system(command) == 0) return;
+        if (system(command) == 0 && atomic_load(stuck) >= wanted) return;
         nap(5);
     }
     cr_assert_fail("the run did not start");
