@@ -1,22 +1,38 @@
 # shellcheck shell=bash
-# The benchmarks in tests/bench/, each a script over a program of its own. Sourced by ./mill.
+# The benchmarks: every tests/bench/NAME.py with a line `# mill: WORD..`, see measure.py there. Sourced
+# by ./mill.
 
 BENCH_WORK=$ROOT/build/bench
 
-bench_help() {
-    cat <<'TEXT'
-usage: ./mill bench restore [OPTIONS]    from exec until /ready, with many keys of candle state
+# Prints the names of all benchmarks.
+bench_names() {
+    grep -l '^# mill:' tests/bench/*.py | sed 's|.*/||; s|\.py$||'
+}
 
-  --keys N            keys (default 1000000)
-  --partitions N      of the topics (default 4)
-  --workers N,..      measured one after the other (default 1,2)
-  --logs LOG,..       kafka, local (default both)
-  --repeat N          starts of each kind; medians are shown (default 5)
+# The words of its `# mill:` line: kafka, and the programs that it needs.
+bench_needs() {
+    sed -n 's/^# mill: *//p' "tests/bench/$1.py"
+}
+
+bench_help() {
+    local name
+    cat <<'TEXT'
+usage: ./mill bench NAME [OPTIONS]
+
+TEXT
+    for name in $(bench_names); do
+        printf '  %-10s %s\n' "$name" "$(sed -n '2s/^"""//p' "tests/bench/$name.py")"
+    done
+    cat <<'TEXT'
+
+  --repeat N          runs of each kind; medians are shown (default 5)
   --kafka HOST:PORT   a broker that is there; default: one is started for it
   --json FILE         the figures for programs
   --compare FILE      against the --json of an earlier run
+  --help              behind a NAME: its other options
 
 It says how busy the rest of the machine was; figures of a busy machine are no figures.
+docs/bench.md has the last figures and what they mean.
 
 examples:
   ./mill bench restore
@@ -28,43 +44,50 @@ bench_main() {
     local what=${1:-}
     [ $# -eq 0 ] || shift
     case "$what" in
-    restore) bench_restore "$@" ;;
-    help | --help | -h) bench_help ;;
-    *)
-        bench_help >&2
-        usage "bench: the only one is restore, not '$what'"
-        ;;
+    help | --help | -h) bench_help && return ;;
     esac
+    if ! bench_names | grep -qx -e "$what"; then
+        bench_help >&2
+        usage "bench: there is no '$what'; the names are $(bench_names | paste -sd' ')"
+    fi
+    bench_run "$what" "$@"
 }
 
-bench_restore() {
-    local address='' option pids='' broker=yes status=0
-    local -a options=()
-    while [ $# -gt 0 ]; do
-        option=$1
+# What only says or refuses something needs neither a build nor a broker.
+bench_run() {
+    local what=$1 address='' pids='' needs status=0 option before='' programs=''
+    shift
+    needs=$(bench_needs "$what")
+    for option; do
         case "$option" in
-        --help | -h) bench_help && return ;;
-        --keys | --partitions | --workers | --logs | --repeat | --kafka | --json | --compare)
-            [ $# -gt 1 ] || usage "bench: $option needs a value"
-            if [ "$option" = --kafka ]; then address=$2; else options+=("$option" "$2"); fi
-            [ "$option $2" != "--logs local" ] || broker=''
-            shift
-            ;;
-        *) usage "bench: unknown option '$option'; see ./mill bench --help" ;;
+        --help | -h) PYTHONDONTWRITEBYTECODE=1 exec python3 "tests/bench/$what.py" --help ;;
+        --kafka=*) address=${option#*=} ;;
         esac
-        shift
+        [ "$before" != --kafka ] || address=$option
+        before=$option
     done
     packages_ensure "./mill bench" "$PACKAGES_BUILD$PACKAGES_BENCH"
-    cmake_build release millrace bench_restore
-    if [ -n "$broker" ] && [ -z "$address" ]; then
-        # shellcheck disable=SC2034 # read by kafka_up()
-        KAFKA_RUN=$BENCH_WORK/kafka
-        trap 'kafka_down' EXIT
-        address=$(kafka_up 1)
-        pids=$(kafka_pids | paste -sd,)
+    for option in $needs; do
+        case "$option" in bench_*) programs+=" $option" ;; esac
+    done
+    # shellcheck disable=SC2086 # names of targets
+    cmake_build release millrace $programs
+    if [ -z "$address" ]; then
+        case " $needs " in *' kafka '*) bench_kafka ;; esac
     fi
-    tests/bench/restore.py --binary "$RELEASE_BINARY" --work "$BENCH_WORK/restore" \
-        --tool build/release/tests/bench/bench_restore --kafka "$address" \
-        --broker-pids "$pids" --port "$(free_ports 1)" "${options[@]}" </dev/null || status=$?
+    PYTHONDONTWRITEBYTECODE=1 python3 "tests/bench/$what.py" --binary "$RELEASE_BINARY" \
+        --tools build/release/tests/bench --work "$BENCH_WORK/$what" --kafka "$address" \
+        --broker-pids "$pids" --port "$(free_ports 1)" "$@" </dev/null || status=$?
     return "$status"
+}
+
+# A broker as people run it, not the small one of the tests. Sets $address and $pids.
+# shellcheck disable=SC2034 # read by kafka_up()
+bench_kafka() {
+    KAFKA_RUN=$BENCH_WORK/kafka
+    KAFKA_JVM=(-Xms1g -Xmx1g -XX:+UseG1GC -Djava.awt.headless=true)
+    KAFKA_SETTINGS=$'log.segment.bytes=268435456\n'
+    trap 'kafka_down' EXIT
+    address=$(kafka_up 1)
+    pids=$(kafka_pids | paste -sd,)
 }

@@ -12,6 +12,7 @@
 KAFKA_JARS=$ROOT/build/kafka/jars
 KAFKA_RUN=${MILL_KAFKA_DIR:-$ROOT/build/kafka/run}
 KAFKA_WAIT_S=60
+KAFKA_SETTINGS='' # more lines for server.properties; the last one of a name counts
 
 # Small and quick to start: tests run it beside the programs under test on two cores.
 KAFKA_JVM=(-Xms64m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.awt.headless=true
@@ -215,6 +216,7 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 log.segment.bytes=16777216
 controlled.shutdown.enable=$([ "$brokers" -gt 1 ] && echo true || echo false)
+$KAFKA_SETTINGS
 TEXT
 }
 

@@ -8,23 +8,22 @@ start is measured in the same way and checked: all keys are there. Beside it pla
 the same changelog, which is what the machine can do.
 """
 
-import argparse
-import http.client
+# mill: kafka bench_restore bench_raw
+
 import json
 import os
-import platform
-import re
 import secrets
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import time
 
+import measure
+from measure import Column, http_get, machine_busy_s, metric, process_cpu_s, process_peak_mb, say
+
 POLL_S = 0.01
 READY_S = 600
-TICKS = os.sysconf("SC_CLK_TCK")
 
 PIPELINE = """pipeline: {name}
 topics:
@@ -47,56 +46,12 @@ stages:
 """
 
 
-def say(text):
-    print(f"bench: {text}", file=sys.stderr, flush=True)
-
-
-def process_cpu_s(pid):
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def process_peak_mb(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return int(re.search(r"VmHWM:\s+(\d+) kB", f.read()).group(1)) / 1024
-
-
-def machine_busy_s():
-    with open("/proc/stat") as f:
-        user, nice, system, idle, wait, irq, soft = (int(x) for x in f.readline().split()[1:8])
-    return (user + nice + system + irq + soft) / TICKS
-
-
-def http_get(port, path):
-    """Status and body; None: nobody answers."""
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read().decode()
-        connection.close()
-        return answer.status, body
-    except OSError:
-        return None, ""
-
-
-def metric(text, name):
-    values = re.findall(rf"^{name}\{{[^}}]*\}} (\S+)$", text, re.M)
-    return sum(float(v) for v in values)
-
-
-class Bench:
-    def __init__(self, args):
-        self.args = args
-        self.name = "bench" + secrets.token_hex(3)
-        self.work = os.path.abspath(args.work)
-        shutil.rmtree(self.work, ignore_errors=True)
-        os.makedirs(self.work)
-        self.file = os.path.join(self.work, "restore.yaml")
-        with open(self.file, "w") as f:
-            f.write(PIPELINE.format(name=self.name, partitions=args.partitions))
-        self.brokers = [int(pid) for pid in args.broker_pids.split(",") if pid]
+class Restore(measure.Bench):
+    def __init__(self, made):
+        super().__init__(made)
+        self.id = "bench" + secrets.token_hex(3)
+        self.file = self.write("restore.yaml", PIPELINE.format(
+            name=self.id, partitions=self.args.partitions))
 
     def log(self, kind):
         return f"kafka://{self.args.kafka}" if kind == "kafka" else f"local:{self.work}/local"
@@ -135,7 +90,7 @@ class Bench:
         """Topic and state."""
         args = self.args
         say(f"{kind}: writing {args.keys} trades of as many keys")
-        subprocess.run([args.tool, "feed", self.log(kind), f"{self.name}-trades",
+        subprocess.run([self.tool("restore"), self.log(kind), f"{self.id}-trades",
                         str(args.partitions), str(args.keys)], check=True,
                        stderr=subprocess.DEVNULL)
         say(f"{kind}: making the state")
@@ -167,19 +122,14 @@ class Bench:
                 "others_cores": max(0.0, (busy - broker) / took)}
 
     def raw(self):
-        done = subprocess.run([self.args.tool, "read", self.args.kafka,
-                               f"{self.name}.candles.e1.state"], check=True,
+        done = subprocess.run([self.tool("raw"), self.args.kafka,
+                               f"{self.id}.candles.e1.state", "batch"], check=True,
                               stdout=subprocess.PIPE)
         return json.loads(done.stdout)
 
 
-def median(runs, key):
-    return statistics.median(run[key] for run in runs)
-
-
 def summarise(name, runs, size, raw_s):
-    """Medians of several runs."""
-    result = {key: median(runs, key) for key in runs[0]}
+    result = measure.median_of(runs)
     result["name"] = name
     result["ready_s_all"] = [round(run["ready_s"], 3) for run in runs]
     result["records_per_s"] = result["records"] / result["ready_s"]
@@ -188,18 +138,13 @@ def summarise(name, runs, size, raw_s):
     return result
 
 
-HEAD = (f"{'':34}{'ready':>8}{'records/s':>11}{'MB/s':>7}{'x raw':>7}{'CPU-s':>7}{'RSS MB':>8}"
-        f"{'others':>8}")
+COLUMNS = [Column("ready_s", "ready s", "{:.2f}", -1), Column("records_per_s", "records/s", "{:.0f}", 1),
+           Column("mb_per_s", "MB/s", "{:.0f}"), Column("times_raw", "x raw", "{:.1f}", -1),
+           Column("cpu_s", "CPU-s", "{:.2f}", -1), Column("peak_mb", "RSS MB", "{:.0f}", -1),
+           Column("others_cores", "others")]
 
 
-def line(r):
-    times = f"{r['times_raw']:.1f}" if r["times_raw"] else "-"
-    speed = f"{r['mb_per_s']:.0f}" if r["mb_per_s"] else "-"
-    return (f"{r['name']:34}{r['ready_s']:7.2f}s{r['records_per_s']:11.0f}{speed:>7}{times:>7}"
-            f"{r['cpu_s']:7.2f}{r['peak_mb']:8.0f}{r['others_cores']:8.2f}")
-
-
-def measure(bench, args):
+def measure_all(bench, args):
     rows = []
     if "kafka" in args.logs:
         bench.fill("kafka")
@@ -211,12 +156,12 @@ def measure(bench, args):
             for workers, snapshots in cases:
                 runs.setdefault((workers, snapshots), []).append(
                     bench.restart("kafka", workers, snapshots))
-        raw_s = median(raws, "ms") / 1e3
-        size = raws[0]["bytes"]
+        raw = measure.median_of(raws)
+        raw_s, size = raw["ms"] / 1e3, raw["bytes"]
         rows.append({"name": "kafka: plain librdkafka", "ready_s": raw_s, "times_raw": 1.0,
-                     "records": raws[0]["records"], "records_per_s": raws[0]["records"] / raw_s,
-                     "mb_per_s": size / 1e6 / raw_s, "cpu_s": median(raws, "cpu_s"), "peak_mb": 0,
-                     "others_cores": 0, "librdkafka": raws[0]["librdkafka"],
+                     "records": raw["records"], "records_per_s": raw["records"] / raw_s,
+                     "mb_per_s": size / 1e6 / raw_s, "cpu_s": raw["cpu_s"],
+                     "librdkafka": raw["librdkafka"],
                      "ready_s_all": [round(r["ms"] / 1e3, 3) for r in raws]})
         for workers, snapshots in cases:
             source = "snapshot" if snapshots else "changelog"
@@ -230,56 +175,21 @@ def measure(bench, args):
     return rows
 
 
-def compare(rows, old_file):
-    with open(old_file) as f:
-        old = {row["name"]: row for row in json.load(f)["rows"]}
-    print(f"\nagainst {old_file} (ready, CPU-s: below 1 is better)")
-    for row in rows:
-        before = old.get(row["name"])
-        if before:
-            print(f"{row['name']:34}{row['ready_s'] / before['ready_s']:8.2f}"
-                  f"{row['cpu_s'] / max(before['cpu_s'], 0.001):8.2f}")
-
-
 def main():
-    parser = argparse.ArgumentParser()
-    for option in ("--binary", "--tool", "--work", "--kafka"):
-        parser.add_argument(option, required=option != "--kafka", default="")
-    parser.add_argument("--broker-pids", default="")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--keys", type=int, default=1000000)
-    parser.add_argument("--partitions", type=int, default=4)
-    parser.add_argument("--workers", type=lambda t: [int(w) for w in t.split(",")], default=[1, 2])
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--logs", type=lambda t: t.split(","), default=["kafka", "local"])
-    parser.add_argument("--json")
-    parser.add_argument("--compare")
-    parser.add_argument("--keep", action="store_true", help="leave the folder of the run")
-    args = parser.parse_args()
-    bench = Bench(args)
-    load = os.getloadavg()[0]
-    rows = measure(bench, args)
-    print(f"restore: {args.keys} keys of one-minute candles, {args.partitions} partitions, median "
-          f"of {args.repeat}; {os.cpu_count()} cores, load {load:.1f} before, "
-          f"{os.getloadavg()[0]:.1f} after")
-    print(HEAD)
-    for row in rows:
-        print(line(row))
-    print("ready: from exec until /ready says 200. others: cores that were busy with neither "
-          "millrace nor the broker.")
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump({"bench": "restore", "keys": args.keys, "partitions": args.partitions,
-                       "repeat": args.repeat, "cores": os.cpu_count(),
-                       "machine": platform.processor() or platform.machine(),
-                       "load_before": load, "load_after": os.getloadavg()[0],
-                       "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                       "rows": rows}, f, indent=1)
-    if args.compare:
-        compare(rows, args.compare)
-    if args.keep:
-        return
-    shutil.rmtree(bench.work)
+    made = measure.parser(__doc__)
+    made.add_argument("--keys", type=int, default=1000000, help="default 1000000")
+    made.add_argument("--partitions", type=int, default=4, help="of the topics (default 4)")
+    made.add_argument("--workers", type=lambda t: [int(w) for w in t.split(",")], default=[1, 2],
+                      metavar="N,..", help="measured one after the other (default 1,2)")
+    made.add_argument("--logs", type=lambda t: t.split(","), default=["kafka", "local"],
+                      metavar="LOG,..", help="kafka, local (default both)")
+    bench = Restore(made)
+    args = bench.args
+    rows = measure_all(bench, args)
+    bench.finish(rows, COLUMNS, f"restore: {args.keys} keys of one-minute candles, "
+                 f"{args.partitions} partitions, median of {args.repeat}",
+                 "ready: from exec until /ready says 200.",
+                 keys=args.keys, partitions=args.partitions)
 
 
 if __name__ == "__main__":
