@@ -38,6 +38,9 @@ arguments() {
     expect 2 "not '0'" ./mill kafka up --brokers 0
     expect 2 'needs a number' ./mill kafka up --brokers
     expect 1 'no cluster is running' ./mill kafka address
+    expect 0 '^  restore  ' ./mill bench help
+    expect 0 '[-]-keys' ./mill bench restore --help
+    expect 2 "there is no 'speed'" ./mill bench speed
     expect 0 'nothing is running' ./mill kafka down
 }
 
@@ -87,6 +90,9 @@ kafka() {
     kill -KILL "$pid"
     sleep 0.2
     expect 1 'no cluster is running' ./mill kafka address
+    expect 0 '^  restore  ' ./mill bench help
+    expect 0 '[-]-keys' ./mill bench restore --help
+    expect 2 "there is no 'speed'" ./mill bench speed
     address=$(./mill kafka up)
     kcat -b "$address" -L >/dev/null || fail "the broker at $address does not answer"
     read -r pid _ <"$MILL_KAFKA_DIR/broker-1/pid"
