@@ -74,6 +74,17 @@ static struct known *find(const mri_schemas *schemas, uint64_t fingerprint) {
     return NULL;
 }
 
+/* Records are read by what stands here, so it must be what their writer meant. */
+static mr_status known_check(struct known *known, const char *text, size_t size) {
+    uint64_t fingerprint = 0;
+    const mr_status status = mri_avro_fingerprint(text, size, &fingerprint, &known->problem);
+    if (status != MR_OK || fingerprint == known->fingerprint) return status;
+    return mr_fail(&known->problem, MR_ERR_RECORD, NULL,
+                   "what is stored under it is another schema, %016" PRIx64
+                   "; put the writer's own schema there",
+                   fingerprint);
+}
+
 static mr_status learn(void *arg, const mri_record *record, mr_error *err) {
     mri_schemas *schemas = arg;
     uint64_t fingerprint = 0;
@@ -88,7 +99,8 @@ static mr_status learn(void *arg, const mri_record *record, mr_error *err) {
     *known = (struct known){.fingerprint = fingerprint};
     const char *text = mri_strndup(schemas->arena, record->value, record->value_size);
     /* One that does not fit this reader is of another topic, or is told when a record brings it. */
-    if (mri_avro_plan_open(schemas->arena, text, record->value_size, schemas->reader, &known->plan,
+    if (known_check(known, text, record->value_size) != MR_OK ||
+        mri_avro_plan_open(schemas->arena, text, record->value_size, schemas->reader, &known->plan,
                            &known->problem) != MR_OK) {
         known->plan = NULL;
     }
