@@ -87,17 +87,20 @@ test_dispatch() {
     esac
 }
 
+TEST_TAIL=12 # lines of a failed part that are said once more at the end
+
 # test_part NAME COMMAND..: runs it in a shell of its own, says the time, remembers the result.
 test_part() {
     local name=$1 began=$SECONDS status
     shift
     printf '\n== %s\n' "$name"
+    mkdir -p build/mill
     set +e
     (
         set -e
         "$@"
-    )
-    status=$?
+    ) 2>&1 | tee "build/mill/${name//\//-}.log"
+    status=${PIPESTATUS[0]}
     set -e
     test_result "$name" "$((SECONDS - began))" "$status"
 }
@@ -114,8 +117,14 @@ test_result() {
 }
 
 test_close() {
+    local name
     printf '\n== parts\n%s' "$test_table"
     printf '  %-24s %5d s\n' "all" "$((SECONDS - test_began))"
+    # Behind the table, since what comes last is what is looked at.
+    for name in $test_failed; do
+        printf '\n== the end of %s, which failed\n' "$name"
+        tail -n "$TEST_TAIL" "build/mill/${name//\//-}.log"
+    done
     if [ -n "$test_failed" ]; then
         printf 'FAILED:%s\n' "$test_failed"
         exit 1

@@ -117,7 +117,8 @@ main() {
     [ "$status" -eq 0 ] || fail "the run ended with status $status"
     rows away >"$WORK/away.rows"
     cmp "$WORK/calm.rows" "$WORK/away.rows" >&2 || fail "its rows are not those of the calm run"
-    log "passed: the broker was away twice for $AWAY_S s, $(wc -l <"$WORK/away.rows") lines equal"
+    log "passed: the broker was away twice for $AWAY_S s, $(wc -l <"$WORK/away.rows") lines equal;" \
+        "$(grep -c 'consumer made anew' "$WORK/run.log") consumers were made anew"
     ./mill kafka down
     rm -rf "$WORK"
 }

@@ -67,7 +67,7 @@ Test(kafka_transaction, a_begin_that_fails_gets_a_new_producer) {
     fake_says(FAKE_BEGIN, STATE, 0, 1);
     cr_assert_eq(mri_kafka_begin(member, &err), MR_ERR_ABORTED, "nobody knows the code: fatal");
     goes_on(6);
-    cr_assert_eq(member->strikes, 1u);
+    cr_assert_eq(member->strikes.count, 1u);
 }
 
 Test(kafka_transaction, begin_waits_for_what_is_not_known_and_for_a_producer) {
@@ -343,7 +343,7 @@ Test(kafka_transaction, a_commit_without_an_answer_is_looked_up) {
     begin_with_record();
     fake_says(FAKE_COMMIT, FENCED, FAKE_FATAL | FAKE_HAPPENED, 1);
     cr_assert_eq(commit_to(11), MR_OK, "%s", err.text);
-    cr_assert_eq(member->strikes, 1u);
+    cr_assert_eq(member->strikes.count, 1u);
     goes_on(12);
 }
 
@@ -359,7 +359,7 @@ Test(kafka_transaction, a_commit_of_somebody_else_meanwhile_is_not_taken_for_one
         cr_assert_eq(commit_to(10), own ? MR_ERR_ABORTED : MR_ERR_BUSY, "%zu: %s", i, err.text);
         cr_assert_eq(member->unknown, !own, "%zu", i);
         member->unknown = false;
-        member->strikes = 0;
+        member->strikes.count = 0;
     }
 }
 
@@ -396,7 +396,7 @@ Test(kafka_transaction, a_commit_that_is_refused_was_none) {
     cr_assert_eq(commit_to(12), MR_ERR_BUSY);
     fake_expect(&err, "the ACL that is missing");
     goes_on(12);
-    cr_assert_eq(member->strikes, 0u);
+    cr_assert_eq(member->strikes.count, 0u);
 }
 
 Test(kafka_transaction, an_id_that_another_process_has_is_given_up) {

@@ -274,7 +274,9 @@ static mr_status offer_take(mri_member *member, const struct numbers *numbers, b
     }
     rd_kafka_topic_partition_list_destroy(places);
     if (status != MR_OK) return status;
-    if (member->cooperative) status = queues_seek(member, err);
+    /* The engine hears of what has come all the same; trying again, it seeks itself. */
+    mr_error stuck = {.status = MR_OK};
+    const mr_status sought = member->cooperative ? queues_seek(member, &stuck) : MR_OK;
     queues_merge(member, numbers, queues);
     membership_set(member, member->offer_membership);
     member->offer_membership = NULL;
@@ -283,7 +285,10 @@ static mr_status offer_take(mri_member *member, const struct numbers *numbers, b
     mri_log_line(member->log->env, MRI_INFO,
                  "msg=\"partitions assigned\" group=%s count=%" PRIu32 " owned=%" PRIu32,
                  member->group, numbers->count, member->partition_count);
-    return status == MR_OK ? tell_assigned(member, numbers, unchanged, err) : status;
+    status = tell_assigned(member, numbers, unchanged, err);
+    if (status != MR_OK || sought == MR_OK) return status;
+    if (err != NULL) *err = stuck;
+    return sought;
 }
 
 mr_status mri_kafka_offer_take(mri_member *member, mr_error *err) {

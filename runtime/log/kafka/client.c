@@ -229,8 +229,14 @@ static void client_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message
 static void client_on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
     struct kafka_client *client = opaque;
     client->cut = true;
+    client->cut_us = kafka_now(client->log);
     (void)code;
     client_on_line(rk, LINE_ERROR, "ERROR", reason);
+}
+
+bool mri_kafka_unknown(rd_kafka_resp_err_t code) {
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
 }
 
 bool mri_kafka_permanent(rd_kafka_resp_err_t code) {
@@ -245,12 +251,9 @@ bool mri_kafka_permanent(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
         return true;
     default:
-        return false;
+        return mri_kafka_unknown(code);
     }
 }
 
@@ -420,7 +423,9 @@ static mr_status client_configure(struct kafka_client *client, rd_kafka_conf_t *
     if (client->role == KAFKA_PRODUCER || client->role == KAFKA_PUBLISHER) {
         rd_kafka_conf_set_dr_msg_cb(conf, client_on_delivery);
     }
-    if (client->role == KAFKA_PRODUCER) rd_kafka_conf_set_error_cb(conf, client_on_error);
+    if (client->role == KAFKA_PRODUCER || client->role == KAFKA_CONSUMER) {
+        rd_kafka_conf_set_error_cb(conf, client_on_error);
+    }
     if (client->role == KAFKA_CONSUMER) {
         rd_kafka_conf_set_rebalance_cb(conf, mri_kafka_on_rebalance);
     }

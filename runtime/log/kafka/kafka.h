@@ -7,7 +7,8 @@
  * group.c        what a group has, seen from outside
  * publish.c      records outside of a transaction
  * record.c       mri_record to and from librdkafka's messages
- * member.c       a worker's consumer: poll, fetch, seek, wake
+ * member.c       a worker in its group: poll, fetch, seek, wake
+ * consumer.c     a member's consumer: made, left, made anew
  * assign.c       partitions that come and go
  * place.c        where a partition is read from: committed offsets, what they mean
  * transaction.c  begin, send, commit, abort
@@ -79,6 +80,12 @@ struct kafka_note {
     uint64_t id, number;
 };
 
+/* Counts what may happen a few times in five minutes; see mri_kafka_strike(). */
+struct kafka_strikes {
+    int64_t since_us;
+    uint32_t count;
+};
+
 /* How long something may take; begin it with mri_kafka_wait(). */
 struct kafka_wait {
     int64_t until_us, hurried_us;
@@ -92,6 +99,7 @@ struct kafka_client {
     enum kafka_role role;
     struct kafka_failure failure;
     bool cut;               /* a connection broke since it was cleared; as `failure` */
+    int64_t cut_us;         /* when the last one did; 0: none has */
     int64_t lines_since_us; /* these two under kafka_log.line_lock */
     uint32_t lines;
 };
@@ -101,6 +109,12 @@ struct kafka_client_config {
     mri_member *member;                /* NULL: of the log itself */
     const struct kafka_pair *defaults; /* give way to the user's settings; NULL: none */
     const struct kafka_pair *fixed;    /* do not */
+};
+
+/* Whether this process is at work. Written by all threads. */
+struct kafka_watch {
+    _Atomic int64_t seen_us;  /* when a member was last seen at work; 0: not yet */
+    _Atomic int64_t stood_us; /* when it went on after it had stood still for long; 0: never */
 };
 
 struct kafka_topic {
@@ -118,6 +132,7 @@ struct kafka_log {
     int64_t connect_timeout_us;
     _Atomic int64_t hurry_us;    /* since when the program is about to end; 0: it is not */
     struct kafka_client *reader; /* admin calls, metadata, watermarks */
+    struct kafka_watch *watch;
 
     pthread_mutex_t lock; /* the following six */
     mri_member *members;  /* linked by `next` */
@@ -199,8 +214,10 @@ struct mri_member {
     uint64_t sent_bytes;
     struct kafka_output *outputs; /* changed under kafka_log.lock */
     uint32_t output_count;
-    int64_t strikes_since_us; /* fatal errors */
-    uint32_t strikes;
+    int64_t doubt_us; /* since when it is not sure that its inputs are there; 0: they are */
+    int64_t asked_us; /* the last time it asked */
+    struct kafka_strikes strikes;          /* fatal errors of producers */
+    struct kafka_strikes consumer_strikes; /* consumers that another one has replaced */
 };
 
 static inline struct kafka_log *kafka_log_of(mri_log *log) {
@@ -231,6 +248,8 @@ void mri_kafka_last_error(struct kafka_log *log, char *out, size_t size);
 mr_status mri_kafka_delivery(struct kafka_client *client, mr_error *err);
 /* The same call again cannot end better. */
 bool mri_kafka_permanent(rd_kafka_resp_err_t code);
+/* The broker knows no such topic or partition: for good, or while it takes up its work again. */
+bool mri_kafka_unknown(rd_kafka_resp_err_t code);
 
 void mri_kafka_pause(void); /* between two tries of the same call */
 /* The user's value; NULL: not set. */
@@ -243,6 +262,10 @@ struct kafka_wait mri_kafka_wait(const struct kafka_log *log, int64_t timeout_us
 /* What is left of it, at most `slice_ms`; 0: nothing. */
 int mri_kafka_left_ms(const struct kafka_log *log, const struct kafka_wait *wait, int slice_ms);
 bool mri_kafka_hurries(const struct kafka_log *log);
+/* A thread of this process is at work, as it is at least every KAFKA_CALL_MS. */
+void mri_kafka_alive(const struct kafka_log *log);
+/* The process as a whole stood still within the last `window_us`. */
+bool mri_kafka_stood_still(const struct kafka_log *log, int64_t window_us);
 
 /* --- topic.c ---------------------------------------------------------------------------------- */
 
@@ -251,6 +274,8 @@ mr_status mri_kafka_topic_ensure(mri_log *base, const mri_topic_config *config,
 /* A topic that must be there, from the cache or the broker. */
 mr_status mri_kafka_topic_find(struct kafka_log *log, const char *name, struct kafka_topic *out,
                                mr_error *err);
+/* The broker has it now, with these partitions. False also where it does not answer. */
+bool mri_kafka_topic_is_there(struct kafka_log *log, const char *name, uint32_t partitions);
 /* As above, and `partition` is one of its. */
 mr_status mri_kafka_topic_need(struct kafka_log *log, const char *name, uint32_t partition,
                                struct kafka_topic *out, mr_error *err);
@@ -327,6 +352,20 @@ void mri_kafka_unassign(mri_member *member);
 mr_status mri_kafka_queue_seek(mri_member *member, const struct kafka_queue *queue, int64_t next,
                                mr_error *err);
 
+/* --- consumer.c ------------------------------------------------------------------------------- */
+
+/* Whether the group moves partitions one by one. */
+bool mri_kafka_consumer_cooperates(const mri_member *member);
+/* Subscribes to the inputs. On error there is no consumer. */
+mr_status mri_kafka_consumer_open(mri_member *member, mr_error *err);
+/* The same where there is none. */
+mr_status mri_kafka_consumer_need(mri_member *member, mr_error *err);
+/* Leaves the group; a static member keeps its place for a restart. */
+void mri_kafka_consumer_leave(mri_member *member);
+void mri_kafka_consumer_close(mri_member *member);
+/* The fatal error of the handle, or MR_OK: there is none, or a new consumer helps. In a poll only. */
+mr_status mri_kafka_consumer_fatal(mri_member *member, mr_error *err);
+
 /* --- place.c ---------------------------------------------------------------------------------- */
 
 rd_kafka_topic_partition_t *mri_kafka_list_add(const mri_member *member,
@@ -376,6 +415,8 @@ void mri_kafka_producer_suspect(mri_member *member, mri_rebuild kind, const char
 /* A fatal error: MR_ERR_ABORTED, or how the run ends when there are too many of them. */
 mr_status mri_kafka_producer_lost(mri_member *member, const char *what,
                                   const struct kafka_verdict *verdict, mr_error *err);
+/* Counts one more. False: it is one too many within five minutes. */
+bool mri_kafka_strike(struct kafka_strikes *strikes, int64_t now_us);
 /* The transaction has come to its end, whatever it was. */
 void mri_kafka_transaction_over(mri_member *member);
 

@@ -1,4 +1,4 @@
-/* member.c: a worker's consumer.
+/* member.c: what a worker is in its group, and the records that it gets there.
  *
  * Every assigned partition has a queue of its own that is forwarded to nobody, so a partition that
  * is not fetched pushes back on librdkafka and the others go on. The queues, the consumer's own
@@ -18,11 +18,8 @@
 #include "base/error.h"
 
 enum {
-    COOPERATIVE_SINCE = 0x020a0000, /* as rd_kafka_version() counts */
-    POLL_SLICE_US = 1000 * 1000,    /* librdkafka wants to be polled even when nothing comes */
-    PREFETCH_KBYTES = 65536,        /* of all partitions of a group together */
-    PREFETCH_KBYTES_MIN = 256,
-    CLOSE_POLL_MS = 100
+    POLL_SLICE_US = 1000 * 1000, /* librdkafka wants to be polled even when nothing comes */
+    DOUBT_ASK_US = 5 * 1000 * 1000
 };
 
 static const uint64_t one = 1;
@@ -54,49 +51,6 @@ static mr_status member_inputs(mri_member *member, uint32_t *partitions, mr_erro
     return MR_OK;
 }
 
-/* Before 2.10.0 librdkafka loses its assignment when it commits during a cooperative rebalance, and
- * before 2.3.0 its assignor ends the process. Inputs of one stage stay together only under `range`.
- */
-static bool member_cooperates(const mri_member *member) {
-    return rd_kafka_version() >= COOPERATIVE_SINCE && member->input_count == 1 &&
-           mri_kafka_setting(member->log, "partition.assignment.strategy") == NULL;
-}
-
-static mr_status member_consumer(mri_member *member, uint32_t partitions, mr_error *err) {
-    const uint32_t queues = partitions * member->input_count;
-    uint32_t kbytes = PREFETCH_KBYTES / (queues == 0 ? 1 : queues);
-    if (kbytes < PREFETCH_KBYTES_MIN) kbytes = PREFETCH_KBYTES_MIN;
-    char budget[16];
-    (void)snprintf(budget, sizeof budget, "%" PRIu32, kbytes);
-    const struct kafka_pair defaults[] = {{"queued.max.messages.kbytes", budget}, {NULL, NULL}};
-    const struct kafka_pair fixed[] = {
-        {"group.id", member->group},
-        {"partition.assignment.strategy", member->cooperative ? "cooperative-sticky" : "range"},
-        {member->instance == NULL ? NULL : "group.instance.id", member->transactional_id},
-        {NULL, NULL},
-    };
-    const struct kafka_client_config config = {
-        .role = KAFKA_CONSUMER, .member = member, .defaults = defaults, .fixed = fixed};
-    mr_status status = mri_kafka_client_open(member->log, &config, &member->consumer, err);
-    if (status != MR_OK) return status;
-    rd_kafka_t *rk = member->consumer->rk;
-    (void)rd_kafka_poll_set_consumer(rk);
-    member->consumer_queue = rd_kafka_queue_get_consumer(rk);
-    rd_kafka_queue_io_event_enable(member->consumer_queue, member->wake_fd, &one, sizeof one);
-    rd_kafka_topic_partition_list_t *topics =
-        rd_kafka_topic_partition_list_new((int)member->input_count);
-    for (uint32_t i = 0; i < member->input_count; i++) {
-        (void)rd_kafka_topic_partition_list_add(topics, member->inputs[i], RD_KAFKA_PARTITION_UA);
-    }
-    mri_log_line(member->log->env, MRI_DEBUG, "msg=\"group joined\" group=%s rebalances=%s",
-                 member->group, member->cooperative ? "cooperative" : "eager");
-    const rd_kafka_resp_err_t code = rd_kafka_subscribe(rk, topics);
-    rd_kafka_topic_partition_list_destroy(topics);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
-    return mri_kafka_fail(member->log, err, MR_ERR_TOPIC, "group '%s' cannot subscribe: %s",
-                          member->group, rd_kafka_err2str(code));
-}
-
 mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, mri_member **out,
                                 mr_error *err) {
     struct kafka_log *log = kafka_log_of(base);
@@ -113,7 +67,7 @@ mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, 
         member->inputs[i] = copy_text(config->inputs[i]);
     }
     member->read_from_end = config->read_from_end;
-    member->cooperative = member_cooperates(member);
+    member->cooperative = mri_kafka_consumer_cooperates(member);
     const bool sized = config->batch_rows_max > 0 && config->batch_rows_max < KAFKA_BATCH_MAX;
     member->batch_rows = sized ? config->batch_rows_max : KAFKA_BATCH_MAX;
     member->commit_id = log->env->random(log->env->self);
@@ -130,7 +84,7 @@ mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, 
     if (status == MR_OK) {
         status = mri_kafka_producer_open(member, log->connect_timeout_us, err);
     }
-    if (status == MR_OK) status = member_consumer(member, partitions, err);
+    if (status == MR_OK) status = mri_kafka_consumer_open(member, err);
     if (status != MR_OK) {
         mri_kafka_member_close(member);
         return status;
@@ -145,31 +99,6 @@ mr_status mri_kafka_member_open(mri_log *base, const mri_member_config *config, 
 
 /* --- closing ---------------------------------------------------------------------------------- */
 
-/* Leaves the group; a static member keeps its place for a restart. */
-static void consumer_leave(mri_member *member) {
-    rd_kafka_t *rk = member->consumer->rk;
-    const struct kafka_wait wait = mri_kafka_wait(member->log, KAFKA_LEAVE_US);
-    if (member->offer != NULL && member->cooperative) {
-        rd_kafka_error_t *refused = rd_kafka_incremental_assign(rk, member->offer);
-        if (refused != NULL) rd_kafka_error_destroy(refused);
-    } else if (member->offer != NULL) {
-        (void)rd_kafka_assign(rk, NULL);
-    }
-    mri_kafka_offer_drop(member);
-    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(rk, member->consumer_queue);
-    const bool leaving = error == NULL;
-    if (error != NULL) rd_kafka_error_destroy(error); /* a fatal error was told before */
-    while (leaving && rd_kafka_consumer_closed(rk) == 0) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, CLOSE_POLL_MS);
-        if (message != NULL) rd_kafka_message_destroy(message);
-        if (mri_kafka_left_ms(member->log, &wait, 1) == 0) {
-            mri_log_line(member->log->env, MRI_WARN, "msg=\"group not left in time\" group=%s",
-                         member->group);
-            break;
-        }
-    }
-}
-
 static void member_unlink(mri_member *member) {
     (void)pthread_mutex_lock(&member->log->lock);
     mri_member **at = &member->log->members;
@@ -183,13 +112,9 @@ static void member_unlink(mri_member *member) {
 void mri_kafka_member_close(mri_member *member) {
     member_unlink(member);
     mri_kafka_abort_quickly(member);
-    if (member->consumer != NULL) consumer_leave(member);
+    if (member->consumer != NULL) mri_kafka_consumer_leave(member);
     mri_kafka_unassign(member);
-    if (member->consumer_queue != NULL) {
-        rd_kafka_queue_io_event_enable(member->consumer_queue, -1, NULL, 0);
-        rd_kafka_queue_destroy(member->consumer_queue);
-    }
-    mri_kafka_client_close(member->consumer);
+    mri_kafka_consumer_close(member);
     mri_kafka_producer_close(member);
     if (member->wake_fd >= 0) (void)close(member->wake_fd);
     for (uint32_t i = 0; i < member->input_count; i++) {
@@ -219,18 +144,27 @@ void mri_kafka_wake(mri_member *member) {
     (void)written; /* it fails only when the descriptor is readable already */
 }
 
-/* The fatal error of a handle, or MR_OK. */
-static mr_status consumer_fatal(mri_member *member, mr_error *err) {
-    char text[256];
-    const rd_kafka_resp_err_t code = rd_kafka_fatal_error(member->consumer->rk, text, sizeof text);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
-    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
-        return mri_kafka_fail(member->log, err, MR_ERR_FENCED,
-                              "group '%s': another process has started as --instance '%s' and has "
-                              "taken over; this one ends",
-                              member->group, member->instance == NULL ? "?" : member->instance);
+/* Brokers that take up their work again do not know every topic at once, and librdkafka goes on by
+ * itself when they do. So whether a topic is gone is asked, and only believed after a while. */
+static void doubt(mri_member *member) {
+    if (member->doubt_us == 0) member->doubt_us = kafka_now(member->log);
+}
+
+static mr_status doubt_settle(mri_member *member, mr_error *err) {
+    const int64_t now = kafka_now(member->log);
+    if (member->doubt_us == 0 || now - member->asked_us < DOUBT_ASK_US) return MR_OK;
+    member->asked_us = now;
+    const uint32_t partitions = member->note_count / member->input_count;
+    for (uint32_t i = 0; i < member->input_count; i++) {
+        if (mri_kafka_topic_is_there(member->log, member->inputs[i], partitions)) continue;
+        if (now - member->doubt_us < KAFKA_WAIT_US) return MR_OK;
+        return mri_kafka_fail(member->log, err, MR_ERR_TOPIC,
+                              "group '%s': topic '%s' with its %" PRIu32
+                              " partitions is not in the log any more",
+                              member->group, member->inputs[i], partitions);
     }
-    return mri_kafka_fail(member->log, err, MR_ERR_IO, "group '%s': %s", member->group, text);
+    member->doubt_us = 0;
+    return MR_OK;
 }
 
 /* What the consumer's own queue gave: an error, or a record that has no business there. */
@@ -244,9 +178,8 @@ static mr_status consumer_message(mri_member *member, const rd_kafka_message_t *
                               " came past its queue; start again, nothing is lost",
                               member->group, topic, (int)message->partition, message->offset);
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+    case RD_KAFKA_RESP_ERR__FATAL: /* the handle keeps it */
         return MR_OK;
-    case RD_KAFKA_RESP_ERR__FATAL:
-        return consumer_fatal(member, err);
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
         mri_log_line(member->log->env, MRI_WARN, "msg=\"group left for want of polling\" group=%s",
                      member->group);
@@ -260,6 +193,10 @@ static mr_status consumer_message(mri_member *member, const rd_kafka_message_t *
                               member->cooperative ? "one by one" : "all at once",
                               rd_kafka_version_str());
     default:
+        if (mri_kafka_unknown(message->err)) {
+            doubt(member);
+            return MR_OK;
+        }
         if (mri_kafka_permanent(message->err)) {
             const char *acl = mri_kafka_acl(message->err);
             return mri_kafka_fail(
@@ -277,14 +214,15 @@ static mr_status consumer_message(mri_member *member, const rd_kafka_message_t *
 /* Serves the callbacks of both handles. */
 static mr_status member_serve(mri_member *member, mr_error *err) {
     if (member->producer != NULL) (void)rd_kafka_poll(member->producer->rk, 0);
-    mr_status status = MR_OK;
+    mr_status status = mri_kafka_consumer_need(member, err);
     while (status == MR_OK && member->trouble.status == MR_OK) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(member->consumer->rk, 0);
         if (message == NULL) break;
         status = consumer_message(member, message, err);
         rd_kafka_message_destroy(message);
     }
-    if (status == MR_OK) status = consumer_fatal(member, err);
+    if (status == MR_OK) status = mri_kafka_consumer_fatal(member, err);
+    if (status == MR_OK) status = doubt_settle(member, err);
     if (status == MR_OK && member->trouble.status == MR_OK) {
         status = mri_kafka_offer_take(member, err);
     }
@@ -364,6 +302,10 @@ static mr_status queue_error(mri_member *member, struct kafka_queue *queue,
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
         return mri_kafka_out_of_range(member, queue, next, err);
     default:
+        if (mri_kafka_unknown(message->err)) {
+            doubt(member);
+            return MR_OK;
+        }
         return mri_kafka_fail(
             member->log, err, mri_kafka_permanent(message->err) ? MR_ERR_TOPIC : MR_ERR_IO,
             "topic '%s' partition %" PRIu32 " at offset %" PRId64 ": %s",
@@ -453,6 +395,7 @@ mr_status mri_kafka_member_poll(mri_member *member, int64_t timeout_us,
     member->events = events;
     member->changed = false;
     for (;;) {
+        mri_kafka_alive(member->log);
         uint64_t counter = 0; /* emptied before looking, so that nothing after the look is missed */
         const ssize_t taken = read(member->wake_fd, &counter, sizeof counter);
         (void)taken;

@@ -11,6 +11,8 @@
 #include "base/error.h"
 
 #define CONNECT_DEFAULT_US (INT64_C(15) * 1000 * 1000)
+/* Longer than any call that a thread stays in: nothing of the process ran. */
+#define STILL_US (INT64_C(8) * 1000 * 1000)
 
 static char *join(const char *front, const char *back) {
     const size_t size = strlen(front) + strlen(back) + 1;
@@ -25,6 +27,7 @@ static void log_free(struct kafka_log *log) {
     (void)pthread_mutex_destroy(&log->line_lock);
     mri_kafka_settings_free(log);
     free(log->topics);
+    free(log->watch);
     free(log->name);
     free(log->bootstrap);
     free(log->client_id);
@@ -58,8 +61,20 @@ struct kafka_wait mri_kafka_wait(const struct kafka_log *log, int64_t timeout_us
     return (struct kafka_wait){now + timeout_us, now + KAFKA_HURRY_US};
 }
 
+void mri_kafka_alive(const struct kafka_log *log) {
+    const int64_t now = kafka_now(log), seen_us = atomic_exchange(&log->watch->seen_us, now);
+    if (seen_us != 0 && now - seen_us > STILL_US) atomic_store(&log->watch->stood_us, now);
+}
+
+bool mri_kafka_stood_still(const struct kafka_log *log, int64_t window_us) {
+    mri_kafka_alive(log);
+    const int64_t stood_us = atomic_load(&log->watch->stood_us);
+    return stood_us != 0 && kafka_now(log) - stood_us <= window_us;
+}
+
 int mri_kafka_left_ms(const struct kafka_log *log, const struct kafka_wait *wait, int slice_ms) {
     int64_t until_us = wait->until_us;
+    mri_kafka_alive(log);
     const int64_t hurry_us = atomic_load(&log->hurry_us);
     if (hurry_us != 0) {
         int64_t soon_us = hurry_us + KAFKA_HURRY_US;
@@ -168,6 +183,7 @@ mr_status mri_kafka_open(const mri_kafka_config *config, const mri_env *env, mri
                   .name = log->name,
                   .record_bytes_max = record_bytes(config),
                   .session_us = setting(config, "session.timeout.ms", KAFKA_SESSION_MS) * 1000};
+    log->watch = mri_calloc(1, sizeof *log->watch);
     log->bootstrap = join("", bootstrap);
     log->client_id = join("millrace.", config->pipeline == NULL ? "tool" : config->pipeline);
     log->connect_timeout_us =

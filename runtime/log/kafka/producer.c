@@ -118,6 +118,13 @@ static bool stood_still(const mri_member *member) {
            kafka_now(member->log) - member->began_us >= (int64_t)KAFKA_TRANSACTION_MS * 1000;
 }
 
+bool mri_kafka_strike(struct kafka_strikes *strikes, int64_t now_us) {
+    if (now_us - strikes->since_us > STRIKES_WINDOW_US) {
+        *strikes = (struct kafka_strikes){.since_us = now_us};
+    }
+    return ++strikes->count <= STRIKES_MAX;
+}
+
 mr_status mri_kafka_producer_lost(mri_member *member, const char *what,
                                   const struct kafka_verdict *verdict, mr_error *err) {
     struct kafka_log *log = member->log;
@@ -127,12 +134,7 @@ mr_status mri_kafka_producer_lost(mri_member *member, const char *what,
     mri_kafka_producer_suspect(member, MRI_REBUILD_LATE, verdict->text);
     /* Who has taken over may have committed since. */
     if (verdict->class == KAFKA_FENCED) member->unknown = true;
-    if (now - member->strikes_since_us > STRIKES_WINDOW_US) {
-        member->strikes_since_us = now;
-        member->strikes = 0;
-    }
-    if (counts) member->strikes++;
-    if (member->strikes <= STRIKES_MAX) {
+    if (!counts || mri_kafka_strike(&member->strikes, now)) {
         return mri_kafka_fail(log, err, MR_ERR_ABORTED, "'%s': %s: %s", member->transactional_id,
                               what, verdict->text);
     }

@@ -76,7 +76,8 @@ static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, const char *t
             code = offset_ask(rk, topic, partition, RD_KAFKA_OFFSET_END, ms, end);
         }
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
-        if (mri_kafka_permanent(code)) break;
+        /* The topic was there before: a broker that takes up its work again may not know it yet. */
+        if (mri_kafka_permanent(code) && !mri_kafka_unknown(code)) break;
         mri_kafka_pause();
     }
     return mri_kafka_fail(log, err, mri_kafka_permanent(code) ? MR_ERR_TOPIC : MR_ERR_BUSY,
@@ -180,10 +181,13 @@ static mr_status reader_message(mri_reader *reader, const rd_kafka_message_t *me
         return MR_OK;
     }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        /* Asked for its bounds anew, a topic that is really gone is told of. */
+        const mr_status status = mri_kafka_unknown(message->err)     ? MR_ERR_BUSY
+                                 : mri_kafka_permanent(message->err) ? MR_ERR_TOPIC
+                                                                     : MR_ERR_IO;
         return mri_kafka_fail(
-            reader->log, err, mri_kafka_permanent(message->err) ? MR_ERR_TOPIC : MR_ERR_IO,
-            "topic '%s' partition %" PRIu32 " at offset %" PRId64 ": %s", reader->topic,
-            reader->partition, message->offset, rd_kafka_message_errstr(message));
+            reader->log, err, status, "topic '%s' partition %" PRIu32 " at offset %" PRId64 ": %s",
+            reader->topic, reader->partition, message->offset, rd_kafka_message_errstr(message));
     }
     if (message->offset + 1 >= reader->until) reader->done = true;
     *wanted = message->offset < reader->until;

@@ -122,6 +122,13 @@ mr_status mri_kafka_topic_find(struct kafka_log *log, const char *name, struct k
     return MR_OK;
 }
 
+bool mri_kafka_topic_is_there(struct kafka_log *log, const char *name, uint32_t partitions) {
+    uint32_t found = 0;
+    bool ready = false;
+    return topic_ask(log, name, &found, &ready) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           found == partitions;
+}
+
 mr_status mri_kafka_topic_need(struct kafka_log *log, const char *name, uint32_t partition,
                                struct kafka_topic *out, mr_error *err) {
     const mr_status status = mri_kafka_topic_find(log, name, out, err);

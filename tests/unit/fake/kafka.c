@@ -221,6 +221,10 @@ rd_kafka_resp_err_t __wrap_rd_kafka_fatal_error(rd_kafka_t *rk, char *text, size
     return ((struct handle *)rk)->fatal;
 }
 
+void fake_fatal(struct kafka_client *client, rd_kafka_resp_err_t code) {
+    ((struct handle *)client->rk)->fatal = code;
+}
+
 int __wrap_rd_kafka_poll(rd_kafka_t *rk, int timeout_ms);
 int __wrap_rd_kafka_poll(rd_kafka_t *rk, int timeout_ms) {
     (void)rk;
@@ -469,6 +473,28 @@ rd_kafka_queue_t *__wrap_rd_kafka_queue_get_partition(rd_kafka_t *rk, const char
     return (rd_kafka_queue_t *)queue;
 }
 
+rd_kafka_queue_t *__wrap_rd_kafka_queue_get_consumer(rd_kafka_t *rk);
+rd_kafka_queue_t *__wrap_rd_kafka_queue_get_consumer(rd_kafka_t *rk) {
+    (void)rk;
+    live(1);
+    return mri_calloc(1, sizeof(struct queue));
+}
+
+rd_kafka_resp_err_t __wrap_rd_kafka_poll_set_consumer(rd_kafka_t *rk);
+rd_kafka_resp_err_t __wrap_rd_kafka_poll_set_consumer(rd_kafka_t *rk) {
+    (void)rk;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+rd_kafka_resp_err_t __wrap_rd_kafka_subscribe(rd_kafka_t *rk,
+                                              const rd_kafka_topic_partition_list_t *topics);
+rd_kafka_resp_err_t __wrap_rd_kafka_subscribe(rd_kafka_t *rk,
+                                              const rd_kafka_topic_partition_list_t *topics) {
+    (void)rk;
+    cr_assert_eq((uint32_t)topics->cnt, world.inputs);
+    return answer_to(FAKE_SUBSCRIBE).code;
+}
+
 void __wrap_rd_kafka_queue_forward(rd_kafka_queue_t *from, rd_kafka_queue_t *to);
 void __wrap_rd_kafka_queue_forward(rd_kafka_queue_t *from, rd_kafka_queue_t *to) {
     ((struct queue *)from)->forwarded = to != NULL;
@@ -613,6 +639,7 @@ mri_member *fake_member(uint32_t inputs, bool cooperative) {
     struct kafka_log *log = mri_calloc(1, sizeof *log);
     *log = (struct kafka_log){.env = &env, .name = copy("kafka://fake"), .topic_count = 4};
     log->topics = mri_calloc(4, sizeof *log->topics);
+    log->watch = mri_calloc(1, sizeof *log->watch);
     memcpy(log->topics, topics, sizeof topics);
     (void)pthread_mutex_init(&log->lock, NULL);
     (void)pthread_mutex_init(&log->line_lock, NULL);
@@ -644,7 +671,7 @@ void fake_member_end(mri_member *member) {
     mri_kafka_offer_drop(member);
     mri_kafka_unassign(member);
     mri_kafka_producer_close(member);
-    mri_kafka_client_close(member->consumer);
+    mri_kafka_consumer_close(member);
     for (uint32_t i = 0; i < member->input_count; i++) {
         free(member->inputs[i]);
     }
@@ -660,6 +687,7 @@ void fake_member_end(mri_member *member) {
     (void)pthread_mutex_destroy(&log->lock);
     (void)pthread_mutex_destroy(&log->line_lock);
     free(log->topics);
+    free(log->watch);
     free(log->name);
     free(log);
     cr_assert_eq(fake_live(), 0, "%d things of librdkafka are not freed", fake_live());

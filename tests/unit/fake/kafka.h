@@ -11,6 +11,7 @@
 
 enum fake_call {
     FAKE_OPEN, /* of a handle */
+    FAKE_SUBSCRIBE,
     FAKE_INIT,
     FAKE_BEGIN,
     FAKE_TOPIC,
@@ -49,6 +50,8 @@ void fake_says(enum fake_call call, rd_kafka_resp_err_t code, unsigned flags, ui
 uint32_t fake_count(enum fake_call call);
 void fake_go_on(void);
 void fake_later(int64_t us);
+/* The handle has this fatal error from now on. */
+void fake_fatal(struct kafka_client *client, rd_kafka_resp_err_t code);
 /* The connection breaks in the next commit or abort. */
 void fake_cut(void);
 /* The broker's view of the assignment: whether it is lost already. */
