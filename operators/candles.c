@@ -166,22 +166,39 @@ static bool window_start(int64_t t, int64_t every, int64_t *start) {
            end <= MR_TIMESTAMP_MAX;
 }
 
+/* The window that was asked for last: to find one takes a division, and nearly all rows of a batch lie
+ * in the one of the row before. */
+struct window {
+    int64_t start, end; /* equal: none */
+};
+
+static bool window_of(struct window *last, int64_t t, int64_t every, int64_t *start) {
+    if (t >= last->start && t < last->end) {
+        *start = last->start;
+        return true;
+    }
+    if (!window_start(t, every, start)) return false;
+    *last = (struct window){*start, *start + every};
+    return true;
+}
+
 static int64_t time_add(int64_t t, int64_t us) {
     int64_t sum;
     return __builtin_add_overflow(t, us, &sum) ? MR_TIME_END : sum;
 }
 
 /* Windows that end up to here are closed under watermark w; MR_TIME_NONE: not one. */
-static int64_t closed_by(const struct candles_options *o, int64_t w) {
+static int64_t closed_by(const struct candles_options *o, struct window *last, int64_t w) {
     int64_t t, start;
     if (w == MR_TIME_NONE || __builtin_sub_overflow(w, o->grace, &t)) return MR_TIME_NONE;
-    return window_start(t, o->every, &start) ? start : MR_TIME_NONE;
+    return window_of(last, t, o->every, &start) ? start : MR_TIME_NONE;
 }
 
 static int64_t candles_promise(const void *options, int64_t watermark_us) {
     const struct candles_options *o = options;
     if (watermark_us == MR_TIME_NONE || watermark_us == MR_TIME_END) return watermark_us;
-    const int64_t closed = closed_by(o, watermark_us);
+    struct window none = {0, 0};
+    const int64_t closed = closed_by(o, &none, watermark_us);
     return closed == MR_TIME_NONE ? MR_TIME_NONE : time_add(closed, o->every) - 1;
 }
 
@@ -352,16 +369,22 @@ static bool timer_set(mr_ctx *ctx, uint32_t slot, const struct candles_state *s)
     return any;
 }
 
-static mr_status candles_bar(mr_ctx *ctx, uint32_t row, const struct candles_bar *b) {
+/* Windows of the row before: of its time, and of its watermark. */
+struct windows {
+    struct window row, closed;
+};
+
+static mr_status candles_bar(mr_ctx *ctx, uint32_t row, const struct candles_bar *b,
+                             struct windows *last) {
     const struct candles_options *o = ctx->options;
     const uint32_t slot = ctx->in->slot[row];
     int64_t start;
-    if (!window_start(b->time_us, o->every, &start)) {
+    if (!window_of(&last->row, b->time_us, o->every, &start)) {
         mr_reject(ctx, row, "the event time is out of range");
         return MR_OK;
     }
     struct candles_state *s = mr_state(ctx, slot);
-    const int64_t closed = closed_by(o, mr_watermark(ctx, row));
+    const int64_t closed = closed_by(o, &last->closed, mr_watermark(ctx, row));
     const bool late = closed != MR_TIME_NONE && start < closed;
     if (late || (s->started && start < s->closed_until)) {
         mr_count(ctx, COUNT_LATE, 1);
@@ -420,6 +443,7 @@ static const char *read_bar(const mr_ctx *ctx, uint32_t row, struct candles_bar 
 static mr_status candles_process(mr_ctx *ctx) {
     const struct candles_options *o = ctx->options;
     const mr_column *order = o->order.name != NULL ? &ctx->in->columns[o->order.index] : NULL;
+    struct windows last = {0};
     for (; ctx->row < ctx->end; ctx->row++) {
         const uint32_t row = ctx->row;
         /* A null in the order column stands before all numbers. */
@@ -435,7 +459,7 @@ static mr_status candles_process(mr_ctx *ctx) {
             continue;
         }
         if (bar.trades == 0) continue;
-        const mr_status status = candles_bar(ctx, row, &bar);
+        const mr_status status = candles_bar(ctx, row, &bar, &last);
         if (status != MR_OK) return status;
     }
     return MR_OK;

@@ -437,34 +437,33 @@ static mr_status reject(mr_source_ctx *ctx, const struct replay_file *f, const c
     return ctx->reject(ctx, f->path, f->line.number, reason, f->line.data, f->line.size);
 }
 
-/* Decodes f->line into row `index` of r->rows. *ready: it is a row; else it was rejected or
- * skipped. */
-static mr_status line_decode(mr_source_ctx *ctx, struct replay *r, uint32_t index, bool *ready) {
+/* Decodes f->line into a row. *ready: it is one; else it was rejected or skipped. */
+static mr_status line_decode(mr_source_ctx *ctx, const struct replay *r, struct replay_file *f,
+                             mr_batch *rows, uint32_t row, bool *ready) {
     const struct replay_options *o = ctx->options;
-    struct replay_file *f = &r->files[index];
     const char *reason = NULL;
     bool skip = f->line.size == 0;
-    mr_error why = {0};
+    mr_error why; /* as above */
     f->ingest_us = MR_TIME_NONE;
     if (!skip && o->format == FORMAT_BINANCE_WS) {
-        reason = frame_decode(ctx->io, f, &r->rows, index, &skip);
+        reason = frame_decode(ctx->io, f, rows, row, &skip);
     } else if (!skip) {
         const mr_status status =
-            ctx->io->decode(f->decoder, f->line.data, f->line.size, &r->rows, index, &why);
+            ctx->io->decode(f->decoder, f->line.data, f->line.size, rows, row, &why);
         if (status != MR_OK && status != MR_ERR_RECORD) {
             *ctx->error = why;
             return status;
         }
         if (status != MR_OK) reason = why.text;
     }
-    const mr_column *time = &r->rows.columns[o->time_column];
-    if (!skip && reason == NULL && !time->valid[index]) reason = "the time is null";
+    const mr_column *time = &rows->columns[o->time_column];
+    if (!skip && reason == NULL && !time->valid[row]) reason = "the time is null";
     *ready = !skip && reason == NULL;
     if (skip) ctx->skipped++;
     if (reason != NULL) return reject(ctx, f, reason);
     if (!*ready) return MR_OK;
-    if (__builtin_sub_overflow(time->i64[index], o->time_shift, &f->time_us)) {
-        f->time_us = time->i64[index];
+    if (__builtin_sub_overflow(time->i64[row], o->time_shift, &f->time_us)) {
+        f->time_us = time->i64[row];
     }
     f->poll = r->poll;
     return MR_OK;
@@ -500,31 +499,43 @@ static uint32_t heap_pop(struct replay *r) {
     return first;
 }
 
+/* What was read of the file's last line is done with. */
+static void file_pass(struct replay_file *f) {
+    f->at = f->line.next;
+    f->at_line = f->line.number;
+}
+
+/* Reads the file's next line into a row; one that is none is passed. */
+static mr_status file_read(mr_source_ctx *ctx, struct replay *r, struct replay_file *f,
+                           mr_batch *rows, uint32_t row, bool *ready) {
+    bool end = false;
+    mr_error why; /* read only where a call has failed: to clear it for every line costs more */
+    *ready = false;
+    mr_status status = ctx->io->line(f->file, &f->line, &end, &why);
+    r->lines--;
+    if (end) f->state = ENDED;
+    if (end) return MR_OK;
+    if (status == MR_ERR_RECORD) {
+        status = reject(ctx, f, why.text);
+    } else if (status == MR_OK) {
+        status = line_decode(ctx, r, f, rows, row, ready);
+    } else {
+        *ctx->error = why;
+    }
+    if (status == MR_OK && !*ready) file_pass(f);
+    return status;
+}
+
 /* Reads on to the file's next row, its end, or the end of what this poll may read. */
 static mr_status file_advance(mr_source_ctx *ctx, struct replay *r, uint32_t index) {
     struct replay_file *f = &r->files[index];
     while (f->state == WANTED && r->lines > 0) {
-        bool end = false, ready = false;
-        mr_error why = {0};
-        mr_status status = ctx->io->line(f->file, &f->line, &end, &why);
-        r->lines--;
-        if (end) f->state = ENDED;
-        if (end) return MR_OK;
-        if (status == MR_ERR_RECORD) {
-            status = reject(ctx, f, why.text);
-        } else if (status == MR_OK) {
-            status = line_decode(ctx, r, index, &ready);
-        } else {
-            *ctx->error = why;
-        }
+        bool ready = false;
+        const mr_status status = file_read(ctx, r, f, &r->rows, index, &ready);
         if (status != MR_OK) return status;
-        if (ready) {
-            f->state = READY;
-            heap_push(r, index);
-        } else {
-            f->at = f->line.next;
-            f->at_line = f->line.number;
-        }
+        if (!ready) continue;
+        f->state = READY;
+        heap_push(r, index);
     }
     return MR_OK;
 }
@@ -535,35 +546,49 @@ static void cell_copy(const mr_column *from, uint32_t from_row, const mr_column 
     memcpy((char *)to->data + row * bytes, (const char *)from->data + from_row * bytes, bytes);
 }
 
+/* The row of f->line stands at the end of ctx->out. */
+static void row_given(mr_source_ctx *ctx, struct replay *r, struct replay_file *f) {
+    const uint32_t row = ctx->out->rows++;
+    ctx->out->time_us[row] = f->time_us;
+    ctx->out->origin[row] = row;
+    ctx->origins[row] = (mr_origin){.offset = r->given++, .ingest_us = f->ingest_us};
+    if (f->time_us > r->watermark_us) r->watermark_us = f->time_us;
+    file_pass(f);
+}
+
 /* Moves the earliest row to the end of ctx->out. */
 static mr_status row_give(mr_source_ctx *ctx, struct replay *r) {
     const uint32_t index = heap_pop(r), row = ctx->out->rows;
     struct replay_file *f = &r->files[index];
     if (f->poll != r->poll) { /* its strings died with the batch of an earlier poll */
         bool ready = false;
-        const mr_status status = line_decode(ctx, r, index, &ready);
+        const mr_status status = line_decode(ctx, r, f, &r->rows, index, &ready);
         if (status != MR_OK) return status;
     }
     for (uint32_t i = 0; i < ctx->out->column_count; i++) {
         cell_copy(&r->rows.columns[i], index, &ctx->out->columns[i], row);
     }
-    ctx->out->time_us[row] = f->time_us;
-    ctx->out->origin[row] = row;
-    ctx->origins[row] = (mr_origin){.offset = r->given, .ingest_us = f->ingest_us};
-    ctx->out->rows++;
-    r->given++;
-    if (f->time_us > r->watermark_us) r->watermark_us = f->time_us;
-    f->at = f->line.next;
-    f->at_line = f->line.number;
+    row_given(ctx, r, f);
     f->state = WANTED;
     return file_advance(ctx, r, index);
 }
 
-static mr_status replay_poll(mr_source_ctx *ctx) {
-    struct replay *r = ctx->self;
+/* A single file has nothing to be merged with: its rows go straight into the batch. */
+static mr_status poll_one(mr_source_ctx *ctx, struct replay *r) {
+    struct replay_file *f = &r->files[0];
     mr_status status = MR_OK;
-    r->poll++;
-    r->lines = POLL_LINES_MAX;
+    while (status == MR_OK && f->state == WANTED && r->lines > 0 &&
+           ctx->out->rows < ctx->out->capacity) {
+        bool ready = false;
+        status = file_read(ctx, r, f, ctx->out, ctx->out->rows, &ready);
+        if (ready) row_given(ctx, r, f);
+    }
+    ctx->ended = f->state == ENDED;
+    return status;
+}
+
+static mr_status poll_merged(mr_source_ctx *ctx, struct replay *r) {
+    mr_status status = MR_OK;
     uint32_t wanted = 0;
     for (uint32_t i = 0; i < r->count && status == MR_OK; i++) {
         status = file_advance(ctx, r, i);
@@ -576,9 +601,17 @@ static mr_status replay_poll(mr_source_ctx *ctx) {
         status = row_give(ctx, r);
         wanted += r->files[first].state == WANTED;
     }
+    ctx->ended = wanted == 0 && r->heap_count == 0;
+    return status;
+}
+
+static mr_status replay_poll(mr_source_ctx *ctx) {
+    struct replay *r = ctx->self;
+    r->poll++;
+    r->lines = POLL_LINES_MAX;
+    const mr_status status = r->count == 1 ? poll_one(ctx, r) : poll_merged(ctx, r);
     ctx->connected = true;
     ctx->watermark_us = r->watermark_us;
-    ctx->ended = wanted == 0 && r->heap_count == 0;
     return status;
 }
 

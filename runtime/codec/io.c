@@ -14,7 +14,7 @@
 #include "codec/codec.h"
 #include "codec/json_pick.h"
 
-enum { ARENA_CHUNK = 16384, PATHS_MAX = 65536 };
+enum { ARENA_CHUNK = 16384, PATHS_MAX = 65536, ROOM_BYTES = 4096 };
 
 struct mr_decoder {
     mri_io_owner *owner;
@@ -34,6 +34,8 @@ struct mr_encoder {
 struct mri_io_owner {
     mr_arena *arena;   /* lives as long as the source or sink */
     mr_arena *strings; /* of the batch being filled; NULL: none yet */
+    char *room;        /* for strings, of that arena */
+    size_t room_size;
     mr_file *files;
     mr_encoder *encoders;
     int64_t (*wall_us)(void *);
@@ -171,6 +173,17 @@ static bool is_view(mr_string cell, const char *line, uint32_t size) {
            (uintptr_t)cell.data < (uintptr_t)line + size;
 }
 
+static char *room_take(mri_io_owner *owner, size_t bytes) {
+    if (owner->room_size < bytes) {
+        owner->room_size = bytes > ROOM_BYTES ? bytes : ROOM_BYTES;
+        owner->room = mri_alloc(owner->strings, owner->room_size);
+    }
+    char *taken = owner->room;
+    owner->room += bytes;
+    owner->room_size -= bytes;
+    return taken;
+}
+
 /* The line dies with the next one, so cells that are views of it move to the batch's memory. */
 static void keep_strings(const mr_decoder *d, const char *line, uint32_t size,
                          const mr_batch *batch, uint32_t row) {
@@ -180,7 +193,7 @@ static void keep_strings(const mr_decoder *d, const char *line, uint32_t size,
         if (is_view(cell, line, size)) bytes += cell.size;
     }
     if (bytes == 0) return;
-    char *to = mri_alloc(d->owner->strings, bytes);
+    char *to = room_take(d->owner, bytes);
     for (uint32_t i = 0; i < d->string_count; i++) {
         mr_string *cell = &batch->columns[d->strings[i]].str[row];
         if (!is_view(*cell, line, size)) continue;
@@ -290,6 +303,7 @@ mri_io_owner *mri_io_open(int64_t (*wall_us)(void *), void *wall_self, struct mr
 
 void mri_io_batch(mri_io_owner *owner, mr_arena *strings) {
     owner->strings = strings;
+    owner->room_size = 0;
 }
 
 void mri_io_close(mri_io_owner *owner) {

@@ -23,11 +23,8 @@ mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_erro
     if (stage->key.count == 1 && first->type == MR_STRING) {
         if (!first->valid[row]) return mr_fail(err, MR_ERR_RECORD, NULL, "its key is null");
         const mr_string *text = &first->str[row];
-        if (row > 0 && first->valid[row - 1] && text->size == first->str[row - 1].size &&
-            memcmp(text->data, first->str[row - 1].data, text->size) == 0) {
-            batch->slot[row] = batch->slot[row - 1];
-            return MR_OK;
-        }
+        if (mri_keymap_find(keys, text->data, text->size, &batch->slot[row])) return MR_OK;
+        /* Such a key never gets into the map. */
         if (text->size > 0 && memchr(text->data, KEY_JOINT, text->size) != NULL) {
             return mr_fail(err, MR_ERR_RECORD, NULL,
                            "its key holds the character 0x1F, which joins the columns of a key");

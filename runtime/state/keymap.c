@@ -14,21 +14,37 @@ static mri_key_entry *entry_at(const mri_keymap *map, uint32_t slot) {
     return (mri_key_entry *)(void *)map->entries.data + slot;
 }
 
+static inline uint64_t load(const char *data, size_t bytes) {
+    uint64_t word = 0;
+    memcpy(&word, data, bytes);
+    return word;
+}
+
+/* Fewer than eight bytes as one number. Loads overlap, since one of a size that is only known at run
+ * time is a call. */
+static inline uint64_t load_short(const char *data, size_t size) {
+    if (size >= 4) return load(data, 4) | load(data + size - 4, 4) << 32;
+    if (size == 0) return 0;
+    return load(data, 1) | load(data + size / 2, 1) << 8 | load(data + size - 1, 1) << 16;
+}
+
 /* Only inside this process, so its values may change with any version. */
 static uint32_t key_hash(const char *data, size_t size) {
     uint64_t hash = 0x9e3779b97f4a7c15u ^ size;
     while (size >= 8) {
-        uint64_t word = 0;
-        memcpy(&word, data, 8);
-        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+        hash = (hash ^ load(data, 8)) * 0xff51afd7ed558ccdu;
         hash ^= hash >> 32;
         data += 8;
         size -= 8;
     }
-    uint64_t rest = 0;
-    if (size > 0) memcpy(&rest, data, size);
-    hash = (hash ^ rest) * 0xc4ceb9fe1a85ec53u;
+    hash = (hash ^ load_short(data, size)) * 0xc4ceb9fe1a85ec53u;
     return (uint32_t)(hash ^ hash >> 32);
+}
+
+static inline bool bytes_equal(const char *a, const char *b, size_t size) {
+    if (size > 16) return memcmp(a, b, size) == 0;
+    if (size < 8) return load_short(a, size) == load_short(b, size);
+    return load(a, 8) == load(b, 8) && load(a + size - 8, 8) == load(b + size - 8, 8);
 }
 
 mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err) {
@@ -73,9 +89,29 @@ static const char *key_copy(mri_keymap *map, const char *data, size_t size) {
     return copy;
 }
 
-static bool key_is(const mri_keymap *map, uint32_t slot, const char *data, size_t size) {
+static inline bool key_is(const mri_keymap *map, uint32_t slot, const char *data, size_t size) {
     const mri_key_entry *entry = entry_at(map, slot);
-    return entry->size == size && (size == 0 || memcmp(entry->data, data, size) == 0);
+    return entry->size == size && bytes_equal(entry->data, data, size);
+}
+
+static bool find(mri_keymap *map, const char *data, size_t size, uint32_t hash, uint32_t *slot) {
+    const uint32_t mask = map->table_size - 1;
+    for (uint32_t at = hash & mask; map->table[at].slot_1 != 0; at = (at + 1) & mask) {
+        const uint32_t found = map->table[at].slot_1 - 1;
+        if (map->table[at].hash == hash && key_is(map, found, data, size)) {
+            *slot = map->last = found;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mri_keymap_find(mri_keymap *map, const char *data, size_t size, uint32_t *slot) {
+    if (map->last < map->count && key_is(map, map->last, data, size)) {
+        *slot = map->last;
+        return true;
+    }
+    return find(map, data, size, key_hash(data, size), slot);
 }
 
 mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32_t *slot,
@@ -84,14 +120,8 @@ mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32
         *slot = map->last;
         return MR_OK;
     }
-    const uint32_t hash = key_hash(data, size), mask = map->table_size - 1;
-    for (uint32_t at = hash & mask; map->table[at].slot_1 != 0; at = (at + 1) & mask) {
-        const uint32_t found = map->table[at].slot_1 - 1;
-        if (map->table[at].hash == hash && key_is(map, found, data, size)) {
-            *slot = map->last = found;
-            return MR_OK;
-        }
-    }
+    const uint32_t hash = key_hash(data, size);
+    if (find(map, data, size, hash, slot)) return MR_OK;
     if (size > MRI_KEY_BYTES_MAX) {
         return mr_fail(err, MR_ERR_RECORD, NULL, "a key of %zu bytes; at most %d are allowed", size,
                        MRI_KEY_BYTES_MAX);

@@ -2,6 +2,8 @@
 #ifndef MRI_KEYMAP_H
 #define MRI_KEYMAP_H
 
+#include <stdbool.h>
+
 #include "millrace/batch.h"
 #include "state/region.h"
 
@@ -37,6 +39,8 @@ mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err);
 /* Finds or adds. MR_ERR_LIMIT: keys.max reached. MR_ERR_RECORD: longer than MRI_KEY_BYTES_MAX. */
 mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32_t *slot,
                           mr_error *err);
+/* False: there is no such key. */
+bool mri_keymap_find(mri_keymap *map, const char *data, size_t size, uint32_t *slot);
 mr_string mri_keymap_key(const mri_keymap *map, uint32_t slot);
 /* Forgets the newest keys, down to `count`: an abort. Their bytes stay until the map closes. */
 void mri_keymap_shrink(mri_keymap *map, uint32_t count);

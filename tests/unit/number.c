@@ -1,5 +1,6 @@
 /* number.c: numbers, times, durations and sizes as text, against the C library. */
 #include "base/number.h"
+#include "base/take.h"
 
 #include <criterion/criterion.h>
 #include <inttypes.h>
@@ -466,5 +467,100 @@ Test(number, sizes_carry_units) {
                                       "1.5GB", "-1B", "1GB1MB", "9999999999TiB"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cr_assert_not(mri_parse_size(bad[i], strlen(bad[i]), &bytes), "%s", bad[i]);
+    }
+}
+
+/* --- the short way (take.h) -------------------------------------------------------------------- */
+
+/* Whatever is taken is what the long way says; what stands behind it is left. */
+static void expect_taken_as_parsed(const char *text, const mri_date *date) {
+    const char *const end = text + strlen(text);
+    double f64 = 0, f64_long = 0;
+    const char *behind = mri_take_f64(text, end, &f64);
+    if (behind != NULL) {
+        cr_assert(mri_parse_f64(text, (size_t)(behind - text), &f64_long), "%s", text);
+        cr_assert_eq(memcmp(&f64, &f64_long, sizeof f64), 0, "%s: %.17g, not %.17g", text, f64,
+                     f64_long);
+    }
+    int64_t i64 = 0, i64_long = 0;
+    behind = mri_take_i64(text, end, &i64);
+    if (behind != NULL) {
+        cr_assert(mri_parse_i64(text, (size_t)(behind - text), &i64_long), "%s", text);
+        cr_assert_eq(i64, i64_long, "%s", text);
+    }
+    behind = mri_take_time(text, end, date, &i64);
+    if (behind != NULL) {
+        cr_assert(mri_parse_time(text, (size_t)(behind - text), &i64_long), "%s", text);
+        cr_assert_eq(i64, i64_long, "%s", text);
+    }
+}
+
+static const mri_date leap_day = {"2024-02-29", INT64_C(1709164800000000)};
+
+Test(number, what_is_taken_the_short_way_is_what_the_long_way_says) {
+    static const char *const texts[] = {"0",
+                                        "-0",
+                                        "00",
+                                        "01.5",
+                                        "-0.0",
+                                        "1.",
+                                        ".5",
+                                        "-",
+                                        "",
+                                        "-.5",
+                                        "1.5e3",
+                                        "123456789012345",
+                                        "1234567890123456",
+                                        "0.000000000000001",
+                                        "0.0000000000000001",
+                                        "999999999999999.9",
+                                        "9007199254740993",
+                                        "123456789012345678",
+                                        "1234567890123456789",
+                                        "-123456789012345678",
+                                        "4119.90,",
+                                        "1x",
+                                        "0x",
+                                        "2024-02-29T23:59:59Z",
+                                        "2024-02-29T23:59:59.5Z",
+                                        "2024-02-29T23:59:59.123456789Z",
+                                        "2024-02-29T23:59:59.1234567890Z",
+                                        "2024-02-29T23:59:59.Z",
+                                        "2024-02-29T24:00:00Z",
+                                        "2024-02-29T23:60:00Z",
+                                        "2024-02-29T23:59:60Z",
+                                        "2024-02-29T23:59:59",
+                                        "2024-02-29T23:59:59.5",
+                                        "2024-02-29T23:59:59.5+01:00",
+                                        "2024-02-29 23:59:59Z",
+                                        "2024-02-29T2a:59:59Z",
+                                        "2024-02-28T23:59:59Z"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        expect_taken_as_parsed(texts[i], &leap_day);
+    }
+    int64_t us = 0;
+    double f64 = 0;
+    static const char time[] = "2024-02-29T12:34:56.789012Z,", price[] = "4119.90,1";
+    cr_assert_eq(mri_take_time(time, time + sizeof time - 1, &leap_day, &us),
+                 time + sizeof time - 2);
+    cr_assert_eq(us, INT64_C(1709210096789012));
+    cr_assert_eq(mri_take_f64(price, price + sizeof price - 1, &f64), price + 7);
+    cr_assert_null(mri_take_f64("01", price, &f64), "JSON has no such number");
+}
+
+Test(number, random_texts_are_taken_as_they_are_parsed) {
+    static const char letters[] = "0123456789012345678901234567890.-+eT:Z,";
+    random_start();
+    for (int i = 0; i < 200000; i++) {
+        char text[64] = "2024-02-29T";
+        const size_t start = random_below(3) == 0 ? 11 : 0;
+        const size_t size = start + random_below(24);
+        for (size_t k = start; k < size; k++) {
+            text[k] = letters[random_below(sizeof letters - 1)];
+        }
+        text[size] = '\0';
+        /* The places where a time has its signs, so that many are times. */
+        if (start > 0 && size > 20) text[13] = text[16] = ':';
+        expect_taken_as_parsed(text, &leap_day);
     }
 }
