@@ -50,12 +50,11 @@ typedef struct mr_services {
     void *(*scratch)(mr_ctx *, size_t bytes);
 } mr_services;
 
-/** Where past values of one input column of the use stand; read with mr_past(). */
-typedef struct mr_past_view {
-    const double *items;
-    uint32_t stride, mask; /**< items per slot, and stride - 1 */
-    const uint32_t *seq;   /**< per row: position of the row's own value */
-} mr_past_view;
+/** Where the past of one row of one input column stands; read with mr_past(). */
+typedef struct mr_past_row {
+    const double *items; /**< the newest behind the oldest, around the end */
+    uint32_t at, count;  /**< place of the row's own value; places */
+} mr_past_row;
 
 /** What one callback may touch. All of it is borrowed. */
 struct mr_ctx {
@@ -75,7 +74,7 @@ struct mr_ctx {
     mr_batch *const *out; /**< one per output port; of a one-to-one use: `in` with room added */
     const uint16_t *out_column; /**< column of out[0] that holds the use's i-th new column */
     uint8_t *keep;              /**< MR_SELECTS: 1 keeps the row */
-    mr_past_view past[MR_HISTORIES_MAX];
+    const mr_past_row *past[MR_HISTORIES_MAX]; /**< per row of `in` */
     mr_error *error;
     const mr_services *rt;
     void *runtime; /**< the runtime's own */
@@ -95,9 +94,8 @@ static inline int64_t mr_watermark(const mr_ctx *ctx, uint32_t row) {
 /** The value `back` non-null values before the row's own (0: its own). The row's own value must be
  *  valid and `back` less than bars(). */
 static inline double mr_past(const mr_ctx *ctx, uint32_t history, uint32_t row, uint32_t back) {
-    const mr_past_view *past = &ctx->past[history];
-    const size_t base = (size_t)ctx->in->slot[row] * past->stride;
-    return past->items[base + ((past->seq[row] - back) & past->mask)];
+    const mr_past_row *past = &ctx->past[history][row];
+    return past->items[past->at >= back ? past->at - back : past->at + past->count - back];
 }
 
 /** Finds an item for writing, or makes a zeroed one; NULL when the map is full: return

@@ -187,9 +187,11 @@ uint32_t mri_row_reaching(const mri_flow *flow, uint32_t row, int64_t when) {
     return low;
 }
 
-/* A slot may gain only so many values before the ring turns over what its users still read. */
+/* Counts what each slot gains. A slot may gain only so many values before a long ring turns over
+ * what its users still read. */
 static uint32_t history_end(struct run *run, const mr_batch *batch, uint32_t row, uint32_t end) {
     run->segment++;
+    run->crowd_count = 0;
     for (uint32_t i = row; i < end; i++) {
         struct slot_use *use = &run->slot_uses[batch->slot[i]];
         if (use->segment != run->segment) *use = (struct slot_use){.segment = run->segment};
@@ -199,16 +201,52 @@ static uint32_t history_end(struct run *run, const mr_batch *batch, uint32_t row
     return end;
 }
 
+/* The slot's crowd of a history; what the ring holds has been copied. Rows whose pieces are fed later
+ * find it as it is. */
+static struct crowd *crowd_of(mri_chain *chain, struct run *run, uint32_t history, uint32_t slot) {
+    struct slot_use *use = &run->slot_uses[slot];
+    if (use->crowd == 0) {
+        use->crowd = (uint16_t)++run->crowd_count;
+        for (uint32_t h = 0; h < run->step->history_count; h++) {
+            run->crowds[h][use->crowd - 1] = (struct crowd){0};
+        }
+    }
+    struct crowd *crowd = &run->crowds[history][use->crowd - 1];
+    if (crowd->values != NULL) return crowd;
+    const mri_store *store = &chain->task->store;
+    const mri_ring *ring = &store->steps[run->step->index].rings[history];
+    const double *items = mri_ring_items(ring, slot);
+    const uint64_t seq = mri_store_history_seq(store, run->step->index, slot)[history];
+    const uint32_t before = ring->bars - 1, end = mri_ring_at(ring, seq);
+    const uint32_t front = before < end ? before : end; /* without going around */
+    crowd->places = before + use->rows;
+    crowd->values = mri_alloc_array(chain->scratch, crowd->places, sizeof *crowd->values);
+    memcpy(crowd->values + before - front, items + end - front, front * sizeof *items);
+    memcpy(crowd->values, items + ring->capacity - (before - front),
+           (before - front) * sizeof *items);
+    crowd->count = before;
+    return crowd;
+}
+
 static void feed_history(mri_chain *chain, struct run *run, uint32_t history, uint32_t row,
                          uint32_t end) {
     const mri_history_plan *plan = &run->step->histories[history];
     const mr_column *column = &run->columns[plan->column];
     const uint32_t *slot = run->out.batch.slot;
-    uint32_t *seq = run->seq[history];
+    mri_store *store = &chain->task->store;
+    const mri_ring *ring = &store->steps[run->step->index].rings[history];
+    const uint32_t most = 1 + ring->capacity - ring->bars;
+    mr_past_row *past = run->past[history];
     for (uint32_t i = row; i < end; i++) {
         if (!column->valid[i]) continue;
         const double value = column->type == MR_F64 ? column->f64[i] : (double)column->i64[i];
-        seq[i] = mri_store_push(&chain->task->store, run->step->index, history, slot[i], value);
+        struct crowd *crowd =
+            run->slot_uses[slot[i]].rows > most ? crowd_of(chain, run, history, slot[i]) : NULL;
+        const uint32_t at = mri_store_push(store, run->step->index, history, slot[i], value);
+        past[i] = (mr_past_row){mri_ring_items(ring, slot[i]), at, ring->capacity};
+        if (crowd == NULL) continue;
+        past[i] = (mr_past_row){crowd->values, crowd->count, crowd->places};
+        crowd->values[crowd->count++] = value;
     }
 }
 
@@ -304,13 +342,7 @@ static void contexts_begin(mri_chain *chain, struct run *run) {
         ctx->watermarks = run->flow->watermark;
         for (uint32_t h = 0; h < MR_HISTORIES_MAX; h++) {
             if (run->past_ring[i][h] < 0) continue;
-            const mri_ring *ring = &store->steps[index].rings[run->past_ring[i][h]];
-            ctx->past[h] = (mr_past_view){
-                .items = (const double *)(const void *)ring->items.data,
-                .stride = ring->capacity,
-                .mask = ring->capacity - 1,
-                .seq = run->seq[run->past_ring[i][h]],
-            };
+            ctx->past[h] = run->past[run->past_ring[i][h]];
         }
     }
 }

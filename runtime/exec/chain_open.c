@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "exec/chain_private.h"
 
+enum { ROWS_LONG = 62 }; /* of a slot in a segment: less than a segment of a long ring */
+
 static const mri_layout *layout_open(mr_arena *arena, const mri_step *step) {
     mri_layout *layout = mri_alloc(arena, sizeof *layout);
     mri_layout_use *uses = mri_alloc_array(arena, step->use_count, sizeof *uses);
@@ -67,10 +69,14 @@ static void histories_open(struct run *run, mr_arena *arena, uint32_t keys_max, 
         }
     }
     if (step->history_count == 0) return;
-    run->rows_per_slot = 64; /* what every ring has to spare beyond its reach: see store.c */
-    run->seq = mri_alloc_array(arena, step->history_count, sizeof *run->seq);
+    run->rows_per_slot = MR_BATCH_ROWS;
+    run->past = mri_alloc_array(arena, step->history_count, sizeof *run->past);
+    run->crowds = mri_alloc_array(arena, step->history_count, sizeof *run->crowds);
     for (uint32_t i = 0; i < step->history_count; i++) {
-        run->seq[i] = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof **run->seq);
+        run->past[i] = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof **run->past);
+        run->crowds[i] = mri_alloc_array(arena, MR_BATCH_ROWS / 2 + 1, sizeof **run->crowds);
+        /* A long past is not copied out: segments end before its ring is too short. */
+        if (step->histories[i].bars >= MRI_RING_LONG) run->rows_per_slot = ROWS_LONG;
     }
     *status = mri_region_open(&run->slot_use_region, keys_max, sizeof *run->slot_uses, err);
     run->slot_uses = (struct slot_use *)(void *)run->slot_use_region.data;

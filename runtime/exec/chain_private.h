@@ -11,8 +11,18 @@ struct gather {
     int64_t *time_us, *watermark;
 };
 
+/* What a slot gains in one segment. */
 struct slot_use {
-    uint32_t segment, rows;
+    uint32_t segment;
+    uint16_t rows;
+    uint16_t crowd; /* number of its crowd, from 1; 0: none yet */
+};
+
+/* The past of a slot that gains more values in a segment than its ring has to spare, copied out and
+ * gone on in a row. */
+struct crowd {
+    double *values; /* NULL: not copied yet */
+    uint32_t count, places;
 };
 
 /* One step of a worker's chain. */
@@ -32,11 +42,13 @@ struct run {
     uint8_t *refused; /* per row of `flow`; valid when `rejects` is not 0 */
     uint32_t rejects;
     mr_status refused_status; /* of the first refusal that was more than leaving a row out */
-    uint32_t cause; /* origin of the row that moved the watermark last, for rows of timers */
-    uint32_t **seq; /* per history: position of each row's value */
+    uint32_t cause;     /* origin of the row that moved the watermark last, for rows of timers */
+    mr_past_row **past; /* per history and row */
     int32_t (*past_ring)[MR_HISTORIES_MAX]; /* per use and history: ring, or -1 */
     uint32_t segment, rows_per_slot;
     struct slot_use *slot_uses;
+    struct crowd **crowds; /* per history, by number */
+    uint32_t crowd_count;
     mri_region slot_use_region;
     uint32_t first_counter; /* of its first use */
     uint32_t *use_counter;  /* per use: its first counter */

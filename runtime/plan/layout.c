@@ -5,7 +5,7 @@
 #include "plan/internal.h"
 
 enum {
-    STATE_ALIGN = 16,
+    STATE_ALIGN = 8,
     HISTORY_BARS_MAX = 1 << 22, /* values of one column that a key may remember */
     COLLECTION_MAX = 1 << 24,   /* items that a key may hold */
 };
@@ -91,7 +91,7 @@ bool mri_step_layout(mri_planner *p, mri_step *step, const mri_node *place) {
         use->state_offset = step->state_bytes;
         step->state_bytes +=
             ((uint32_t)use->op->state_size + STATE_ALIGN - 1) / STATE_ALIGN * STATE_ALIGN;
-        if (use->op->timers > 0) step->timers = MR_TIMERS_MAX;
+        if (use->op->timers > 0) step->timers = use->op->timers;
         ok = add_histories(p, step, i, place) && ok;
         ok = add_collections(p, step, i, place) && ok;
     }

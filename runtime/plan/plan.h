@@ -102,7 +102,7 @@ typedef struct mri_step {
     uint32_t history_count;
     mri_collection_plan *collections;
     uint32_t collection_count;
-    uint32_t timers; /* 0, or MR_TIMERS_MAX of its single use */
+    uint32_t timers; /* 0, or those of its single use */
     bool stateful;
     mri_on_error on_error;
     mr_pos at;

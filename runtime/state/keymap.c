@@ -162,6 +162,11 @@ int mri_keymap_compare(const mri_keymap *map, uint32_t a, uint32_t b) {
     return x->size < y->size ? -1 : x->size > y->size;
 }
 
+size_t mri_keymap_bytes(const mri_keymap *map) {
+    return map->table_size * sizeof *map->table + map->count * sizeof(mri_key_entry) +
+           (size_t)map->block_count * BLOCK_BYTES;
+}
+
 void mri_keymap_close(mri_keymap *map) {
     for (uint32_t i = 0; i < map->block_count; i++) {
         free(map->blocks[i]);

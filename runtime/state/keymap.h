@@ -46,6 +46,7 @@ mr_string mri_keymap_key(const mri_keymap *map, uint32_t slot);
 void mri_keymap_shrink(mri_keymap *map, uint32_t count);
 /* Bytewise order of two keys, shorter first when one begins the other. */
 int mri_keymap_compare(const mri_keymap *map, uint32_t a, uint32_t b);
+size_t mri_keymap_bytes(const mri_keymap *map); /* memory in use */
 void mri_keymap_close(mri_keymap *map);
 
 #endif

@@ -1,7 +1,8 @@
 /* map.c: map collections: per slot an array of items in order of subkey.
  *
  * Items are few (open windows, pending orders), so a sorted array beats every tree; insertion moves
- * what stands behind. Blocks hold a power of two of items and are kept for reuse by size. */
+ * what stands behind. Blocks hold a power of two of items and are kept for reuse by size. Most keys
+ * have one item, so the first block has room for one. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -20,12 +21,20 @@ struct map_item {
     uint32_t unused;
 };
 
-enum { SHIFT_FIRST = 2 };
+enum { SLAB_BYTES = 64 * 1024 };
+
+size_t mri_map_stride(size_t item_size) {
+    return sizeof(struct map_item) + ((item_size + 7u) & ~(size_t)7u);
+}
+
+size_t mri_map_slot_bytes(void) {
+    return sizeof(struct map_slot);
+}
 
 mr_status mri_map_open(mri_map *map, const mri_layout_collection *layout, uint32_t keys_max,
                        mr_error *err) {
     map->item_size = (uint32_t)layout->descriptor->item_size;
-    map->stride = (uint32_t)(sizeof(struct map_item) + ((map->item_size + 15u) & ~15u));
+    map->stride = (uint32_t)mri_map_stride(map->item_size);
     map->max = layout->max > UINT32_MAX ? UINT32_MAX : (uint32_t)layout->max;
     return mri_region_open(&map->slots, keys_max, sizeof(struct map_slot), err);
 }
@@ -52,13 +61,26 @@ static uint32_t lower_bound(const mri_map *map, const struct map_slot *slot, int
     return low;
 }
 
+/* Small blocks are cut from slabs: one after the other, without what an arena adds to each. */
+static char *block_new(mri_store *store, mri_map *map, size_t bytes) {
+    if (bytes > SLAB_BYTES / 8) return mri_alloc(store->arena, bytes);
+    if (bytes > map->slab_left) {
+        map->slab = mri_alloc(store->arena, SLAB_BYTES);
+        map->slab_left = SLAB_BYTES;
+    }
+    char *block = map->slab;
+    map->slab += bytes;
+    map->slab_left -= bytes;
+    return block;
+}
+
 static void block_grow(mri_store *store, mri_map *map, struct map_slot *slot) {
-    const uint8_t shift = slot->items == NULL ? SHIFT_FIRST : (uint8_t)(slot->shift + 1);
+    const uint8_t shift = slot->items == NULL ? 0 : (uint8_t)(slot->shift + 1);
     char *block = map->free_blocks[shift];
     if (block != NULL) {
         memcpy(&map->free_blocks[shift], block, sizeof(void *));
     } else {
-        block = mri_alloc(store->arena, (size_t)map->stride << shift);
+        block = block_new(store, map, (size_t)map->stride << shift);
     }
     if (slot->items != NULL) {
         memcpy(block, slot->items, (size_t)slot->count * map->stride);

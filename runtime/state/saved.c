@@ -14,14 +14,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values are written as they stand");
 
-enum {
-    SEGMENT = 64, /* values of a history in one record; at most the slack of a ring */
-};
-
-/* Segments of a history that are kept: its reach, plus the one being filled. */
-static uint32_t segments_of(uint32_t bars) {
-    return (bars + SEGMENT - 1) / SEGMENT + 1;
-}
+enum { SEGMENT_MAX = 64 }; /* values of a history in one record, of any version */
 
 /* State that was dropped stays behind under its old name. */
 static const char *saved_id(const mri_layout *layout) {
@@ -140,16 +133,15 @@ static void block_value(const mri_store *store, uint32_t step, uint32_t slot, mr
 static mr_status segment_put(struct seal *seal, uint32_t step, uint32_t history, uint32_t slot,
                              uint64_t segment, uint64_t end) {
     const mri_ring *ring = &seal->store->steps[step].rings[history];
-    const double *items =
-        (const double *)(const void *)ring->items.data + (size_t)slot * ring->capacity;
-    const uint64_t first = segment * SEGMENT;
-    const uint64_t count = end - first < SEGMENT ? end - first : SEGMENT;
+    const double *items = mri_ring_items(ring, slot);
+    const uint64_t size = mri_ring_segment(ring->bars), first = segment * size;
+    const uint64_t behind = end - first < size ? end : first + size;
     key_begin(seal, 'h', step, seal->store->steps[step].layout->histories[history].name);
-    add_big(&seal->key, segment % segments_of(ring->bars), 4);
+    add_big(&seal->key, segment % mri_ring_segments(ring->bars), 4);
     mri_text_clear(&seal->value);
     add_number(&seal->value, first, 8);
-    for (uint64_t i = 0; i < count; i++) {
-        mri_text_add(&seal->value, &items[(first + i) & (ring->capacity - 1)], sizeof(double));
+    for (uint64_t i = first; i < behind; i++) {
+        mri_text_add(&seal->value, &items[mri_ring_at(ring, i)], sizeof(double));
     }
     return key_put(seal, slot, false);
 }
@@ -163,9 +155,10 @@ static mr_status histories_put(struct seal *seal, const mri_note *note) {
         uint64_t old = 0;
         memcpy(&old, before + i * sizeof old, sizeof old);
         if (now[i] == old) continue;
-        const uint32_t kept = segments_of(layout->histories[i].bars);
-        const uint64_t last = (now[i] - 1) / SEGMENT;
-        uint64_t segment = old / SEGMENT;
+        const uint32_t kept = mri_ring_segments(layout->histories[i].bars);
+        const uint32_t size = mri_ring_segment(layout->histories[i].bars);
+        const uint64_t last = (now[i] - 1) / size;
+        uint64_t segment = old / size;
         if (last - segment >= kept) segment = last - kept + 1;
         for (; segment <= last; segment++) {
             const mr_status status = segment_put(seal, note->step, i, note->slot, segment, now[i]);
@@ -273,7 +266,8 @@ static mr_status histories_capture(struct seal *seal, uint32_t step, uint32_t sl
     const uint64_t *now = mri_store_history_seq(seal->store, step, slot);
     for (uint32_t i = 0; i < layout->history_count; i++) {
         if (now[i] == 0) continue;
-        const uint64_t last = (now[i] - 1) / SEGMENT, kept = segments_of(layout->histories[i].bars);
+        const uint32_t bars = layout->histories[i].bars;
+        const uint64_t last = (now[i] - 1) / mri_ring_segment(bars), kept = mri_ring_segments(bars);
         for (uint64_t segment = last >= kept ? last - kept + 1 : 0; segment <= last; segment++) {
             const mr_status status = segment_put(seal, step, i, slot, segment, now[i]);
             if (status != MR_OK) return status;
@@ -416,20 +410,29 @@ static mr_status block_restore(mri_store *store, uint32_t step, uint32_t slot, s
     return block_uses(store, step, slot, r, err);
 }
 
+/* Records may come in any order, and one of another version may hold more than the ring: a value is
+ * taken unless a newer one has its place. How far the values reach stands in the block, whose own
+ * record has the last word. */
 static mr_status segment_restore(mri_store *store, uint32_t step, uint32_t history, uint32_t slot,
                                  struct reader *r, mr_error *err) {
     const mri_ring *ring = &store->steps[step].rings[history];
-    double *items = (double *)(void *)ring->items.data + (size_t)slot * ring->capacity;
+    double *items = mri_ring_items(ring, slot);
     const uint64_t first = read_number(r, 8);
-    if (r->broken || r->left % sizeof(double) != 0 || r->left / sizeof(double) > SEGMENT) {
+    const uint64_t count = r->left / sizeof(double);
+    if (r->broken || r->left % sizeof(double) != 0 || count > SEGMENT_MAX ||
+        first > UINT64_MAX - SEGMENT_MAX) {
         return unreadable(err, "a segment of odd size", store->steps[step].layout->id);
     }
+    uint64_t *end = mri_store_history_seq(store, step, slot) + history;
+    if (first + count > *end) *end = first + count;
+    const uint64_t oldest = *end > ring->capacity ? *end - ring->capacity : 0;
     for (uint32_t i = 0; r->left > 0; i++) {
         const char *bytes = read_bytes(r, sizeof(double));
         if (!number_is_finite(bytes)) {
             return unreadable(err, "a number that is not finite", store->steps[step].layout->id);
         }
-        memcpy(&items[(first + i) & (ring->capacity - 1)], bytes, sizeof(double));
+        if (first + i < oldest) continue;
+        memcpy(&items[mri_ring_at(ring, first + i)], bytes, sizeof(double));
     }
     return MR_OK;
 }
@@ -475,7 +478,7 @@ mr_status mri_saved_restore(mri_store *store, const void *key, size_t key_size, 
     int32_t index = 0;
     if (step >= 0 && kind != 'b') index = find_part(store->steps[step].layout, kind, part);
     if (step < 0 || index < 0 ||
-        (kind == 'h' && number >= segments_of(store->steps[step].rings[index].bars))) {
+        (kind == 'h' && number >= mri_ring_segments(store->steps[step].rings[index].bars))) {
         *stale = true;
         return MR_OK;
     }

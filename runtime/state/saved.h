@@ -3,7 +3,7 @@
  * Keys name the step, the key and the piece, never a slot, so they mean the same in every process:
  *
  *   'b' id 0 key                    the block: timers, history positions, structs of all uses
- *   'h' id 0 column 0 part(4) key   one segment of 64 values of a history
+ *   'h' id 0 column 0 part(4) key   one segment of a history: 4 values, more of long ones
  *   'm' id 0 name 0 subkey(8) key   one item of a map; a null value: it is gone
  *
  * Numbers in keys are big endian (they sort), in values little endian. A struct is its fields in

@@ -10,21 +10,20 @@
 #include "state/note.h"
 
 enum {
-    RING_SLACK = 64, /* values a slot may gain in one go; also a segment of saved.c, two of which
-                        stand beside the reach without overlap */
     HEAP_FIRST = 256,
 };
 
-static uint32_t align16(uint32_t bytes) {
-    return (bytes + 15u) & ~15u;
+/* Fields are of 8 bytes at most. */
+static uint32_t align8(uint32_t bytes) {
+    return (bytes + 7u) & ~7u;
 }
 
 static mr_status step_open(mri_step_state *step, const mri_layout *layout, uint32_t keys_max,
                            mr_error *err) {
     step->layout = layout;
-    step->header = align16(layout->timers * (uint32_t)sizeof(int64_t) +
-                           layout->history_count * (uint32_t)sizeof(uint64_t));
-    step->stride = align16(step->header + layout->state_bytes);
+    step->header = layout->timers * (uint32_t)sizeof(int64_t) +
+                   layout->history_count * (uint32_t)sizeof(uint64_t);
+    step->stride = align8(step->header + layout->state_bytes);
     mr_status status = mri_region_open(&step->blocks, keys_max, step->stride, err);
     if (status == MR_OK) {
         status = mri_region_open(&step->touched, keys_max, sizeof(uint32_t), err);
@@ -33,10 +32,7 @@ static mr_status step_open(mri_step_state *step, const mri_layout *layout, uint3
     for (uint32_t i = 0; status == MR_OK && i < layout->history_count; i++) {
         mri_ring *ring = &step->rings[i];
         ring->bars = layout->histories[i].bars;
-        ring->capacity = RING_SLACK;
-        while (ring->capacity < ring->bars + 2 * RING_SLACK) {
-            ring->capacity *= 2;
-        }
+        ring->capacity = mri_ring_segments(ring->bars) * mri_ring_segment(ring->bars);
         status = mri_region_open(&ring->items, keys_max, ring->capacity * sizeof(double), err);
     }
     step->maps = mri_calloc(layout->collection_count, sizeof *step->maps);
@@ -272,14 +268,12 @@ uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint3
     mri_ring *ring = &store->steps[step].rings[history];
     mri_store_touch(store, step, slot);
     uint64_t *seq = mri_store_history_seq(store, step, slot) + history;
-    const uint32_t position = (uint32_t)(*seq)++; /* the ring needs the low bits only */
-    double *item = (double *)(void *)ring->items.data + (size_t)slot * ring->capacity +
-                   (position & (ring->capacity - 1));
-    double *image = mri_note_add(store, NOTE_RING, step, history, slot,
-                                 (int64_t)(position & (ring->capacity - 1)), sizeof *item);
+    const uint32_t at = mri_ring_at(ring, (*seq)++);
+    double *item = mri_ring_items(ring, slot) + at;
+    double *image = mri_note_add(store, NOTE_RING, step, history, slot, at, sizeof *item);
     *image = *item;
     *item = value;
-    return position;
+    return at;
 }
 
 /* --- transactions ------------------------------------------------------------------------------
@@ -287,8 +281,7 @@ uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint3
 
 static void ring_undo(const mri_step_state *step, const mri_note *note) {
     const mri_ring *ring = &step->rings[note->part];
-    double *items = (double *)(void *)ring->items.data + (size_t)note->slot * ring->capacity;
-    memcpy(&items[note->subkey], note + 1, sizeof *items);
+    memcpy(mri_ring_items(ring, note->slot) + note->subkey, note + 1, sizeof(double));
 }
 
 static void note_undo(mri_store *store, const mri_note *note) {
@@ -353,15 +346,20 @@ bool mri_store_dirty(const mri_store *store) {
     return store->undo_bytes > 0;
 }
 
+size_t mri_step_key_bytes(const mri_step_state *step) {
+    size_t bytes = step->stride + sizeof(uint32_t);
+    for (uint32_t i = 0; i < step->layout->history_count; i++) {
+        bytes += step->rings[i].capacity * sizeof(double);
+    }
+    return bytes + step->layout->collection_count * mri_map_slot_bytes();
+}
+
 int64_t mri_store_bytes(const mri_store *store) {
-    int64_t per_key = (int64_t)sizeof(mri_key_entry) + 8;
+    size_t per_key = 0, bytes = mri_keymap_bytes(&store->keys) + mri_arena_bytes(store->arena);
     for (uint32_t i = 0; i < store->step_count; i++) {
         const mri_step_state *step = &store->steps[i];
-        per_key += (int64_t)step->stride + (int64_t)sizeof(uint32_t);
-        for (uint32_t k = 0; k < step->layout->history_count; k++) {
-            per_key += (int64_t)step->rings[k].capacity * (int64_t)sizeof(double);
-        }
+        per_key += mri_step_key_bytes(step);
+        bytes += step->heap_capacity * sizeof *step->heap;
     }
-    return per_key * (int64_t)store->keys.count + (int64_t)mri_arena_bytes(store->arena) +
-           (int64_t)store->undo_capacity;
+    return (int64_t)(per_key * store->keys.count + bytes + store->undo_capacity);
 }

@@ -54,8 +54,11 @@ typedef struct mri_timer {
     uint32_t id;
 } mri_timer;
 
+/* From so many bars on a ring is long: the past of a slot is not copied out of it. */
+enum { MRI_RING_LONG = 512 };
+
 typedef struct mri_ring {
-    mri_region items; /* capacity doubles per slot */
+    mri_region items; /* `capacity` values per slot; the value of position p at p % capacity */
     uint32_t bars, capacity;
 } mri_ring;
 
@@ -64,6 +67,8 @@ typedef struct mri_map {
     uint32_t item_size; /* of the operator's struct */
     uint32_t stride;    /* of an item with its header */
     uint32_t max;
+    char *slab; /* where the next small block is cut from */
+    size_t slab_left;
     void *free_blocks[32]; /* by power of two of items */
 } mri_map;
 
@@ -112,9 +117,33 @@ void mri_store_timer(mri_store *store, uint32_t step, uint32_t slot, uint32_t id
 int64_t mri_store_due(mri_store *store, uint32_t step);
 /* Takes the next timer, which must be due, off; it is no longer set. */
 mri_timer mri_store_take_timer(mri_store *store, uint32_t step);
-/* Appends a value to a history; returns its position. */
+/* Appends a value to a history; returns its place in the ring. */
 uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint32_t slot,
                         double value);
+
+/* Values of a history in one record of the saved form. A record is written when one of its values is
+ * new, and a ring holds whole ones, so a short ring has short ones. */
+static inline uint32_t mri_ring_segment(uint32_t bars) {
+    return bars < MRI_RING_LONG / 4 ? 4 : bars < MRI_RING_LONG ? 16 : 64;
+}
+/* Segments that `bars` values can lie in; a ring has room for them. */
+static inline uint32_t mri_ring_segments(uint32_t bars) {
+    const uint32_t segment = mri_ring_segment(bars);
+    return (bars - 1 + segment - 1) / segment + 1;
+}
+static inline uint32_t mri_ring_at(const mri_ring *ring, uint64_t position) {
+    return position <= UINT32_MAX ? (uint32_t)position % ring->capacity
+                                  : (uint32_t)(position % ring->capacity);
+}
+static inline double *mri_ring_items(const mri_ring *ring, uint32_t slot) {
+    return (double *)(void *)ring->items.data + (size_t)slot * ring->capacity;
+}
+
+/* What one item of a map takes, in a block of a power of two of them. */
+size_t mri_map_stride(size_t item_size);
+size_t mri_map_slot_bytes(void); /* per key, beside its block */
+/* Per key, but for the blocks of its maps and its places among the timers. */
+size_t mri_step_key_bytes(const mri_step_state *step);
 
 /* --- transactions ------------------------------------------------------------------------------
  */
@@ -126,7 +155,7 @@ void mri_store_commit(mri_store *store);
 /* Gives back what the notes of a restore have taken. */
 void mri_store_undo_shrink(mri_store *store);
 bool mri_store_dirty(const mri_store *store);
-int64_t mri_store_bytes(const mri_store *store); /* estimate of memory in use */
+int64_t mri_store_bytes(const mri_store *store); /* memory in use */
 
 /* --- notes, for saved.c ------------------------------------------------------------------------
  */

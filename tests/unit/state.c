@@ -117,7 +117,7 @@ static void check_key(mri_store *store, uint32_t key, const struct model_key *m)
     for (uint32_t back = 0; back < BARS && back < m->pushed; back++) {
         const double *items =
             (const double *)(const void *)ring->items.data + (size_t)slot * ring->capacity;
-        cr_assert_eq(items[(seq - 1 - back) & (ring->capacity - 1)],
+        cr_assert_eq(items[mri_ring_at(ring, seq - 1 - back)],
                      m->past[(m->pushed - 1 - back) % MODEL_PAST]);
     }
 }
@@ -434,7 +434,7 @@ Test(state, histories_go_on_beyond_what_32_bits_count) {
     const double *items =
         (const double *)(const void *)ring->items.data + (size_t)slot * ring->capacity;
     for (uint32_t back = 0; back < BARS; back++) {
-        cr_assert_eq(items[(seq - 1 - back) & (ring->capacity - 1)], 2 * AROUND - 1 - back);
+        cr_assert_eq(items[mri_ring_at(ring, seq - 1 - back)], 2 * AROUND - 1 - back);
     }
     mri_store_close(&store);
 }
