@@ -147,8 +147,15 @@ static int64_t candles_windows_max(const void *options) {
     return WINDOWS_MAX;
 }
 
+/* A window is open until its grace is over. */
+static int64_t candles_windows_usual(const void *options) {
+    const struct candles_options *o = options;
+    return 1 + o->grace / o->every;
+}
+
 static const mr_collection candles_collections[] = {
-    {"windows", MR_MAP, candles_window_fields, sizeof(struct candles_window), candles_windows_max},
+    {"windows", MR_MAP, candles_window_fields, sizeof(struct candles_window), candles_windows_max,
+     candles_windows_usual},
     {0},
 };
 

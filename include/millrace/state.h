@@ -25,7 +25,8 @@ typedef struct mr_collection {
     mr_kind kind;
     const mr_field *item; /**< fixed structs without pointers */
     size_t item_size;
-    int64_t (*max)(const void *options); /**< items per key: cost forecast and hard bound */
+    int64_t (*max)(const void *options);   /**< items per key: cost forecast and hard bound */
+    int64_t (*usual)(const void *options); /**< on average, for the forecast; NULL: max */
 } mr_collection;
 
 /** Past values of a numeric input column, kept by the runtime: all uses of one column inside a step

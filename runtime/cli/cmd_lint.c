@@ -1,9 +1,12 @@
-/* cmd_lint.c: `millrace lint FILE...`: every problem of pipeline files, and nothing run. */
+/* cmd_lint.c: `millrace lint FILE...`: every problem of pipeline files, and nothing run; what they
+ * will cost. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
+#include "cli/lint_cost.h"
 #include "cli/load.h"
 #include "spec/diag.h"
 
@@ -56,10 +59,41 @@ static void lint_json(mri_cli *cli, const mri_diags *diags, bool *first) {
     }
 }
 
+/* What is in order is forecast; the problems of the others stand above. */
+static mr_status lint_costs(mri_cli *cli, const mri_cli_args *args, bool json) {
+    mri_cost_question question;
+    mr_status status = mri_lint_cost_question(cli, args, &question);
+    bool first = true;
+    if (status != MR_OK) return status;
+    if (json) {
+        (void)fprintf(cli->out,
+                      "{\"keys\": %" PRId64 ", \"key_bytes\": %" PRId64 ", \"rows_per_s\": %" PRId64
+                      ", \"stages\": [",
+                      question.keys, question.key_bytes, question.rate);
+    } else {
+        mri_lint_cost_intro(cli, &question);
+    }
+    for (uint32_t i = 0; status == MR_OK && i < args->operand_count; i++) {
+        mr_arena *arena = mri_arena_open(256 << 10);
+        mri_diags *diags = mri_diags_open(arena);
+        mri_plan *plan = NULL;
+        status = mri_cli_load(cli, arena, args->operands[i], true, diags, &plan);
+        mri_diags_print(diags, cli->err, cli->colour_err);
+        if (plan != NULL && status == MR_OK) {
+            status = json ? mri_lint_cost_json(cli, arena, plan, &question, &first)
+                          : mri_lint_cost_print(cli, arena, plan, &question);
+        }
+        mri_arena_close(arena);
+    }
+    if (json) (void)fputs(first ? "]}\n" : "\n]}\n", cli->out);
+    return status;
+}
+
 static mr_status lint_run(mri_cli *cli, const mri_cli_args *args) {
     const bool json = mri_cli_value(args, "json") != NULL;
     mr_status first_status = MR_OK;
     bool first = true;
+    if (mri_cli_value(args, "cost") != NULL) return lint_costs(cli, args, json);
     if (json) (void)fputc('[', cli->out);
     for (uint32_t i = 0; i < args->operand_count; i++) {
         mr_arena *arena = mri_arena_open(256 << 10);
@@ -80,7 +114,12 @@ static mr_status lint_run(mri_cli *cli, const mri_cli_args *args) {
 }
 
 static const mri_cli_option options[] = {
-    {"json", NULL, "print one JSON array of diagnostics, for editors"},
+    {"json", NULL, "print one JSON array of diagnostics, for editors; with --cost, one object"},
+    {"cost", NULL, "print what each stage takes: memory per key and in all, changelog per second"},
+    {"keys", "N", "for --cost: keys of a stage, in all its tasks together (default 1000)"},
+    {"key-bytes", "N", "for --cost: bytes of a key on average (default 16)"},
+    {"rate", "N", "for --cost: rows per second into a stage (default 1000)"},
+    {"partitions", "N", "for --cost: of topics that do not say how many they have (default 4)"},
 };
 
 static const char *const examples[] = {
@@ -88,16 +127,21 @@ static const char *const examples[] = {
     "check one file",
     "millrace lint --json pipelines/*.yaml",
     "check all for an editor",
+    "millrace lint --cost --keys 1000000 pipelines/crypto.yaml",
+    "what a million keys take",
     NULL,
 };
 
 const mri_command mri_command_lint = {
     .name = "lint",
     .summary = "check pipeline files and everything that they name",
-    .usage = "[--json] FILE...",
-    .details = "All problems of a file are reported in one pass, each with its place and a code\n"
-               "that 'millrace explain' knows. Tests in the file are checked too, but not run.\n"
-               "Exits with 0, or with the status of the first error.",
+    .usage = "[--json] [--cost [--keys N] [--rate N]] FILE...",
+    .details =
+        "All problems of a file are reported in one pass, each with its place and a code\n"
+        "that 'millrace explain' knows. Tests in the file are checked too, but not run.\n"
+        "--cost forecasts the memory of each stage from the tables of its operators. A column\n"
+        "is what a key usually takes, another the most that its options allow.\n"
+        "Exits with 0, or with the status of the first error.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .examples = examples,

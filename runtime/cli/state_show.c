@@ -231,7 +231,8 @@ static void block_put(struct show *s, const mri_piece *piece) {
     if (status != MR_OK) damaged(s, piece, "the block");
 }
 
-static void past_put(struct show *s, const mri_piece *piece, bool last) {
+/* `end`: position behind the newest value of this past. */
+static void past_put(struct show *s, const mri_piece *piece, uint64_t end) {
     const char *values = NULL;
     uint64_t first = 0;
     uint32_t count = 0;
@@ -239,10 +240,9 @@ static void past_put(struct show *s, const mri_piece *piece, bool last) {
         damaged(s, piece, "past values");
         return;
     }
-    if (s->form == MRI_STATE_TEXT && !last) return; /* the newest say enough to people */
-    uint32_t from = 0;
-    if (s->form == MRI_STATE_TEXT && count > PAST_SHOWN) from = count - PAST_SHOWN;
-    for (uint32_t i = from; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
+        /* The newest say enough to people. */
+        if (s->form == MRI_STATE_TEXT && first + i + PAST_SHOWN < end) continue;
         const char *step = s->saved->uses[piece->first].step;
         const char *path[PATHS] = {step, "past", piece->key.part,
                                    mri_format(s->arena, "%" PRIu64, first + i), ""};
@@ -279,6 +279,20 @@ static void item_put(struct show *s, const mri_piece *piece) {
 static bool same_past(const mri_piece *a, const mri_piece *b) {
     return b->key.kind == 'h' && a->first == b->first && strcmp(a->key.part, b->key.part) == 0 &&
            a->key.size == b->key.size && memcmp(a->key.bytes, b->key.bytes, a->key.size) == 0;
+}
+
+/* Pieces stand in the order of their places. */
+static uint64_t past_end(const mri_gather *g, uint32_t at) {
+    const char *values = NULL;
+    uint64_t first = 0;
+    uint32_t count = 0;
+    while (at + 1 < g->count && same_past(&g->pieces[at], &g->pieces[at + 1])) {
+        at++;
+    }
+    const mri_piece *piece = &g->pieces[at];
+    return mri_saved_segment(piece->value, piece->value_size, &first, &values, &count)
+               ? first + count
+               : 0;
 }
 
 static bool same_key(const mri_piece *a, const mri_piece *b) {
@@ -337,7 +351,7 @@ static uint32_t pieces_show(struct show *s, mri_gather *g) {
         if (piece->key.kind == 'b') {
             block_put(s, piece);
         } else if (piece->key.kind == 'h') {
-            past_put(s, piece, last || !same_past(piece, &g->pieces[i + 1]));
+            past_put(s, piece, past_end(g, i));
         } else {
             item_put(s, piece);
         }

@@ -41,6 +41,7 @@ typedef struct mri_chain_task {
 
 mr_status mri_chain_open(const mri_stage *stage, mri_chain **out, mr_error *err);
 void mri_chain_close(mri_chain *chain);
+size_t mri_chain_bytes(const mri_chain *chain); /* of its buffers */
 /* Layouts for mri_store_open, one per step; live as long as the chain. */
 const mri_layout *const *mri_chain_layouts(const mri_chain *chain);
 uint32_t mri_chain_counters(const mri_chain *chain);

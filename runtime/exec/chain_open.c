@@ -27,6 +27,7 @@ static const mri_layout *layout_open(mr_arena *arena, const mri_step *step) {
         collections[i] = (mri_layout_collection){.name = step->collections[i].descriptor->name,
                                                  .descriptor = step->collections[i].descriptor,
                                                  .use = step->collections[i].use,
+                                                 .usual = step->collections[i].usual,
                                                  .max = step->collections[i].max};
     }
     *layout = (mri_layout){.id = step->id,
@@ -162,6 +163,10 @@ void mri_chain_close(mri_chain *chain) {
     }
     mri_arena_close(chain->scratch);
     mri_arena_close(chain->arena);
+}
+
+size_t mri_chain_bytes(const mri_chain *chain) {
+    return mri_arena_bytes(chain->arena);
 }
 
 const mri_layout *const *mri_chain_layouts(const mri_chain *chain) {

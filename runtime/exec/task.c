@@ -64,6 +64,7 @@ static mr_status task_open(mri_task *task, const struct mri_opening *opening, mr
     mr_status status = mri_store_open(&task->chain.store, mri_task_layout_open(task, opening),
                                       stage->step_count, stage->keys_max, err);
     if (status != MR_OK) return status;
+    task->chain.store.undo.pool = &worker->undo;
     task->chain_open = true;
     const uint32_t counters = mri_chain_counters(worker->chain);
     task->chain.watermarks = mri_calloc(stage->step_count, sizeof *task->chain.watermarks);

@@ -265,6 +265,7 @@ struct mri_worker {
     const mri_env *env;
     mr_arena *arena;
     mri_chain *chain;
+    mri_undo_pool undo;         /* of all its tasks */
     mri_topic_rows *input_rows; /* NULL: a source */
     const mri_topic *input;     /* NULL: a source */
     uint32_t input_partitions;
@@ -272,6 +273,7 @@ struct mri_worker {
     const char *changelog, *meta;
     mri_task **tasks;
     uint32_t task_count, task_capacity;
+    uint32_t first_task;         /* that has its turn first */
     struct mri_opening *opening; /* assigned, and not yet tasks */
     uint32_t opening_count;
     int64_t restored_size; /* of restores that have ended, while others go on */
@@ -314,6 +316,8 @@ struct mri_worker {
     bool late_logged;
 };
 
+/* What a batch of the stage's input needs, from its arena. */
+void mri_worker_buffers(struct mri_worker *worker);
 /* All it has sent and changed since the last commit becomes visible and stays. */
 mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err);
 /* Everything stands where the last commit left it, or still has to be brought there. */

@@ -11,7 +11,6 @@
 enum {
     COMMIT_MAX_US = 100000,
     COMMIT_QUIET_US = 1000000,
-    UNDO_BYTES_MAX = 64 << 20,
     SESSIONS_HALF = 3,   /* half sessions until a dead member's partitions have come to another */
     BEHIND_US = 1000000, /* without a drained input: far behind */
     COMMIT_MAX_BEHIND_US = 1000000,
@@ -20,7 +19,7 @@ enum {
 /* --- open ----------------------------------------------------------------------------------------
  */
 
-static void buffers_open(struct mri_worker *worker) {
+void mri_worker_buffers(struct mri_worker *worker) {
     mr_arena *arena = worker->arena;
     const mr_schema *schema = worker->stage->in;
     worker->columns = mri_alloc_array(arena, schema->count, sizeof *worker->columns);
@@ -61,7 +60,7 @@ static mr_status member_open(struct mri_worker *worker, mr_error *err) {
 
 static mr_status worker_open(struct mri_worker *worker, mr_error *err) {
     const mri_stage *stage = worker->stage;
-    buffers_open(worker);
+    mri_worker_buffers(worker);
     worker->changelog = mri_name_changelog(worker->arena, worker->plan, stage);
     worker->meta = mri_name_meta(worker->arena, worker->plan);
     mr_status status = mri_chain_open(stage, &worker->chain, err);
@@ -93,7 +92,7 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
     worker->commit_now_us = worker->env->now_us(worker->env->self);
     worker->stats_lock = lock;
     mri_stats_open(worker);
-    if (worker->config.undo_bytes_max == 0) worker->config.undo_bytes_max = UNDO_BYTES_MAX;
+    if (worker->config.undo_bytes_max == 0) worker->config.undo_bytes_max = MRI_UNDO_BYTES_MAX;
     const mr_status status = worker_open(worker, err);
     if (status != MR_OK) {
         mri_worker_close(worker);
@@ -107,6 +106,7 @@ void mri_worker_close(mri_worker *worker) {
     if (worker == NULL) return;
     mri_tasks_close(worker);
     if (worker->member != NULL) worker->log->ops->member_close(worker->member);
+    mri_undo_pool_close(&worker->undo);
     mri_chain_close(worker->chain);
     mri_outputs_close(worker);
     mri_dead_close(worker);
@@ -242,12 +242,16 @@ static bool mark_due(const struct mri_worker *worker) {
     return false;
 }
 
-static bool undo_half_full(const struct mri_worker *worker) {
+static size_t undo_bytes(const struct mri_worker *worker) {
     size_t bytes = 0;
     for (uint32_t i = 0; i < worker->task_count; i++) {
-        bytes += worker->tasks[i]->chain.store.undo_bytes;
+        bytes += worker->tasks[i]->chain.store.undo.end;
     }
-    return bytes > (size_t)worker->config.undo_bytes_max / 2;
+    return bytes;
+}
+
+static bool is_half_full(const struct mri_worker *worker, size_t undo) {
+    return undo > (size_t)worker->config.undo_bytes_max / 2;
 }
 
 /* The input has not been drained for a while: nobody waits for a single row now. */
@@ -268,7 +272,7 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
     int64_t min_us = 2 * worker->commit_mean_us;
     if (stage->commit_min_us > min_us) min_us = stage->commit_min_us;
     if (min_us > max_us) min_us = max_us;
-    if (undo_half_full(worker)) return true;
+    if (is_half_full(worker, undo_bytes(worker))) return true;
     if (!output_waits(worker)) {
         return since_us >= (mark_due(worker) ? MRI_MARK_EVERY_US : COMMIT_QUIET_US);
     }
@@ -351,14 +355,27 @@ static const mri_task *asker(const struct mri_worker *worker) {
     return found;
 }
 
+/* The windows of all keys close at the same moment of event time, in all tasks: what that changes is
+ * committed as soon as there is much of it, and those who did not have their turn come first in the
+ * next one. */
 static mr_status tasks_turn(struct mri_worker *worker, bool *progress, mr_error *err) {
+    const uint32_t first = worker->first_task < worker->task_count ? worker->first_task : 0;
+    size_t undo = undo_bytes(worker);
     worker->asker = asker(worker);
+    worker->first_task = 0;
     for (uint32_t i = 0; i < worker->task_count; i++) {
-        mri_task *task = worker->tasks[i];
+        const uint32_t at = (first + i) % worker->task_count;
+        mri_task *task = worker->tasks[at];
         if (task->must_commit) continue;
+        undo -= task->chain.store.undo.end;
         const mr_status status = task->source != NULL ? mri_feed_turn(task, progress, err)
                                                       : mri_input_turn(task, progress, err);
         if (status != MR_OK) return status;
+        undo += task->chain.store.undo.end;
+        if (is_half_full(worker, undo)) {
+            worker->first_task = at + 1;
+            return MR_OK;
+        }
     }
     return MR_OK;
 }

@@ -11,6 +11,9 @@
 
 typedef struct mri_worker mri_worker;
 
+/* Of one worker: at half of it there is a commit. */
+enum { MRI_UNDO_BYTES_MAX = 32 << 20 };
+
 /* Stand-ins for what touches the world, for `millrace test`: the calls of source.h, implemented by
  * the test runner. A NULL member leaves the stage's own source or sinks in place. */
 typedef struct mri_worker_doubles {
@@ -44,7 +47,7 @@ typedef struct mri_worker_config {
     bool static_instance;     /* given by the user */
     bool until_end, fresh;
     uint32_t batch_rows;    /* 1 .. MR_BATCH_ROWS */
-    int64_t undo_bytes_max; /* 0: 64 MiB */
+    int64_t undo_bytes_max; /* 0: MRI_UNDO_BYTES_MAX */
     mri_ends *ends;         /* until_end; NULL: this worker is the only one of its stage anywhere */
     /* until_end: somebody in this process still writes the input, so its end is not the end. NULL:
      * nobody does. Called on the worker's thread. */

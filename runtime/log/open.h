@@ -23,6 +23,10 @@ typedef struct mri_kafka_config {
 
 mr_status mri_kafka_open(const mri_kafka_config *, const mri_env *, mri_log **, mr_error *);
 
+/* Bytes that librdkafka may hold back under these settings: read ahead of one partition, and written
+ * and not yet taken by the brokers. */
+void mri_kafka_queues(const char *const *settings, int64_t *consumer, int64_t *producer);
+
 /* In memory; one thread; survives the close of its members, so that a restart can be tested. */
 mr_status mri_sim_open(const mri_env *, mri_log **, mr_error *);
 

@@ -71,8 +71,9 @@ static bool add_collections(mri_planner *p, mri_step *step, uint32_t index, cons
         const mr_collection *collection = &use->op->collections[i];
         const int64_t max = collection->max(use->options);
         if (out_of_bounds(p, use, place, "items", max, COLLECTION_MAX)) ok = false;
-        step->collections[step->collection_count++] =
-            (mri_collection_plan){.descriptor = collection, .use = index, .max = max};
+        const int64_t usual = collection->usual != NULL ? collection->usual(use->options) : max;
+        step->collections[step->collection_count++] = (mri_collection_plan){
+            .descriptor = collection, .use = index, .usual = usual < max ? usual : max, .max = max};
     }
     return ok;
 }

@@ -72,7 +72,7 @@ typedef struct mri_history_plan {
 typedef struct mri_collection_plan {
     const mr_collection *descriptor;
     uint32_t use;
-    int64_t max;
+    int64_t usual, max;
 } mri_collection_plan;
 
 enum { MRI_FROM_INPUT = -1 };

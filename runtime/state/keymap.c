@@ -8,8 +8,6 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-enum { TABLE_FIRST = 256, BLOCK_BYTES = 64 * 1024 };
-
 static mri_key_entry *entry_at(const mri_keymap *map, uint32_t slot) {
     return (mri_key_entry *)(void *)map->entries.data + slot;
 }
@@ -48,8 +46,8 @@ static inline bool bytes_equal(const char *a, const char *b, size_t size) {
 }
 
 mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err) {
-    *map = (mri_keymap){.max = max, .table_size = TABLE_FIRST};
-    map->table = mri_calloc(TABLE_FIRST, sizeof *map->table);
+    *map = (mri_keymap){.max = max, .table_size = MRI_KEYMAP_FIRST};
+    map->table = mri_calloc(MRI_KEYMAP_FIRST, sizeof *map->table);
     return mri_region_open(&map->entries, max, sizeof(mri_key_entry), err);
 }
 
@@ -78,8 +76,8 @@ static void table_rebuild(mri_keymap *map, uint32_t size) {
 static const char *key_copy(mri_keymap *map, const char *data, size_t size) {
     if (map->block == NULL || size > map->block_left) {
         map->blocks = mri_realloc(map->blocks, map->block_count + 1, sizeof *map->blocks);
-        map->block = mri_malloc(BLOCK_BYTES);
-        map->block_left = BLOCK_BYTES;
+        map->block = mri_malloc(MRI_KEYMAP_BLOCK);
+        map->block_left = MRI_KEYMAP_BLOCK;
         map->blocks[map->block_count++] = map->block;
     }
     char *copy = map->block;
@@ -164,7 +162,7 @@ int mri_keymap_compare(const mri_keymap *map, uint32_t a, uint32_t b) {
 
 size_t mri_keymap_bytes(const mri_keymap *map) {
     return map->table_size * sizeof *map->table + map->count * sizeof(mri_key_entry) +
-           (size_t)map->block_count * BLOCK_BYTES;
+           (size_t)map->block_count * MRI_KEYMAP_BLOCK;
 }
 
 void mri_keymap_close(mri_keymap *map) {

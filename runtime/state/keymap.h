@@ -33,7 +33,11 @@ typedef struct mri_key_entry {
     uint32_t hash;
 } mri_key_entry;
 
-enum { MRI_KEY_BYTES_MAX = 4096 };
+enum {
+    MRI_KEY_BYTES_MAX = 4096,
+    MRI_KEYMAP_FIRST = 256,       /* places of the table, doubled when half of them are taken */
+    MRI_KEYMAP_BLOCK = 64 * 1024, /* bytes of keys are kept in blocks of this size */
+};
 
 mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err);
 /* Finds or adds. MR_ERR_LIMIT: keys.max reached. MR_ERR_RECORD: longer than MRI_KEY_BYTES_MAX. */

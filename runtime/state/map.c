@@ -74,8 +74,7 @@ static char *block_new(mri_store *store, mri_map *map, size_t bytes) {
     return block;
 }
 
-static void block_grow(mri_store *store, mri_map *map, struct map_slot *slot) {
-    const uint8_t shift = slot->items == NULL ? 0 : (uint8_t)(slot->shift + 1);
+static void block_resize(mri_store *store, mri_map *map, struct map_slot *slot, uint8_t shift) {
     char *block = map->free_blocks[shift];
     if (block != NULL) {
         memcpy(&map->free_blocks[shift], block, sizeof(void *));
@@ -91,6 +90,10 @@ static void block_grow(mri_store *store, mri_map *map, struct map_slot *slot) {
     slot->shift = shift;
 }
 
+static void block_grow(mri_store *store, mri_map *map, struct map_slot *slot) {
+    block_resize(store, map, slot, slot->items == NULL ? 0 : (uint8_t)(slot->shift + 1));
+}
+
 static struct map_item *insert_at(mri_store *store, mri_map *map, struct map_slot *slot,
                                   uint32_t index, int64_t subkey) {
     if (slot->items == NULL || slot->count == 1u << slot->shift) block_grow(store, map, slot);
@@ -102,10 +105,15 @@ static struct map_item *insert_at(mri_store *store, mri_map *map, struct map_slo
     return item;
 }
 
-static void remove_at(const mri_map *map, struct map_slot *slot, uint32_t index) {
+/* A block that is half empty is left for a smaller one, so that a moment in which all keys have one
+ * item more is paid for that moment only. */
+static void remove_at(mri_store *store, mri_map *map, struct map_slot *slot, uint32_t index) {
     struct map_item *item = item_at(map, slot, index);
     slot->count--;
     memmove(item, (char *)item + map->stride, (size_t)(slot->count - index) * map->stride);
+    if (slot->shift > 0 && slot->count <= 1u << (slot->shift - 1)) {
+        block_resize(store, map, slot, (uint8_t)(slot->shift - 1));
+    }
 }
 
 void *mri_store_put(mri_store *store, uint32_t step, uint32_t coll, uint32_t slot, int64_t subkey) {
@@ -144,7 +152,7 @@ void mri_store_del(mri_store *store, uint32_t step, uint32_t coll, uint32_t slot
     if (index == s->count || item_at(map, s, index)->subkey != subkey) return;
     void *image = mri_note_add(store, NOTE_MAP_DEL, step, coll, slot, subkey, map->item_size);
     memcpy(image, item_at(map, s, index) + 1, map->item_size);
-    remove_at(map, s, index);
+    remove_at(store, map, s, index);
 }
 
 uint32_t mri_store_map_count(const mri_store *store, uint32_t step, uint32_t coll, uint32_t slot) {
@@ -156,7 +164,7 @@ void mri_map_undo(mri_store *store, const mri_note *note) {
     struct map_slot *slot = slot_at(map, note->slot);
     const uint32_t index = lower_bound(map, slot, note->subkey);
     if (note->kind == NOTE_MAP_NEW) {
-        remove_at(map, slot, index);
+        remove_at(store, map, slot, index);
         return;
     }
     struct map_item *item = note->kind == NOTE_MAP_SAVE

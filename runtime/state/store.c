@@ -9,10 +9,6 @@
 #include "base/fault.h"
 #include "state/note.h"
 
-enum {
-    HEAP_FIRST = 256,
-};
-
 /* Fields are of 8 bytes at most. */
 static uint32_t align8(uint32_t bytes) {
     return (bytes + 7u) & ~7u;
@@ -46,7 +42,7 @@ mr_status mri_store_open(mri_store *store, const mri_layout *const *layouts, uin
                          uint32_t keys_max, mr_error *err) {
     *store = (mri_store){.step_count = step_count, .generation = 1};
     store->steps = mri_calloc(step_count, sizeof *store->steps);
-    store->arena = mri_arena_open(256 * 1024);
+    store->arena = mri_arena_open(MRI_STORE_CHUNK);
     mr_status status = mri_keymap_open(&store->keys, keys_max, err);
     for (uint32_t i = 0; status == MR_OK && i < step_count; i++) {
         status = step_open(&store->steps[i], layouts[i], keys_max, err);
@@ -71,7 +67,7 @@ void mri_store_close(mri_store *store) {
         free(step->heap);
     }
     free(store->steps);
-    free(store->undo);
+    mri_undo_close(&store->undo);
     mri_keymap_close(&store->keys);
     mri_arena_close(store->arena);
     *store = (mri_store){0};
@@ -83,15 +79,7 @@ void mri_store_close(mri_store *store) {
 void *mri_note_add(mri_store *store, mri_note_kind kind, uint32_t step, uint32_t part,
                    uint32_t slot, int64_t subkey, uint32_t size) {
     const uint32_t total = (uint32_t)(sizeof(mri_note) + ((size + 7u) & ~7u) + sizeof(uint64_t));
-    if (store->undo_bytes + total > store->undo_capacity) {
-        size_t capacity = store->undo_capacity > 0 ? store->undo_capacity : 64 * 1024;
-        while (capacity < store->undo_bytes + total) {
-            capacity *= 2;
-        }
-        store->undo = mri_realloc(store->undo, capacity, 1);
-        store->undo_capacity = capacity;
-    }
-    mri_note *note = (mri_note *)(void *)(store->undo + store->undo_bytes);
+    mri_note *note = mri_undo_add(&store->undo, total);
     *note = (mri_note){.kind = (uint32_t)kind,
                        .step = step,
                        .part = part,
@@ -100,15 +88,13 @@ void *mri_note_add(mri_store *store, mri_note_kind kind, uint32_t step, uint32_t
                        .size = size,
                        .total = total};
     const uint64_t trailer = total;
-    memcpy(store->undo + store->undo_bytes + total - sizeof trailer, &trailer, sizeof trailer);
-    store->undo_bytes += total;
+    memcpy((char *)note + total - sizeof trailer, &trailer, sizeof trailer);
     return note + 1;
 }
 
 const mri_note *mri_store_note(const mri_store *store, size_t *at) {
-    if (*at >= store->undo_bytes) return NULL;
-    const mri_note *note = (const mri_note *)(const void *)(store->undo + *at);
-    *at += note->total;
+    const mri_note *note = mri_undo_at(&store->undo, at);
+    if (note != NULL) *at += note->total;
     return note;
 }
 
@@ -211,7 +197,7 @@ static void heap_push(const mri_store *store, uint32_t step, mri_timer timer) {
     if (s->heap_count == s->heap_capacity) {
         heap_sweep(store, step);
         if (s->heap_count * 2 > s->heap_capacity || s->heap_capacity == 0) {
-            s->heap_capacity = s->heap_capacity > 0 ? s->heap_capacity * 2 : HEAP_FIRST;
+            s->heap_capacity = s->heap_capacity > 0 ? s->heap_capacity * 2 : MRI_HEAP_FIRST;
             s->heap = mri_realloc(s->heap, s->heap_capacity, sizeof *s->heap);
         }
     }
@@ -316,11 +302,12 @@ void mri_store_rollback(mri_store *store) {
         mri_store_commit(store);
         return;
     }
-    while (store->undo_bytes > 0) {
+    for (const char *end = mri_undo_behind(&store->undo); end != NULL;
+         end = mri_undo_behind(&store->undo)) {
         uint64_t total = 0;
-        memcpy(&total, store->undo + store->undo_bytes - sizeof total, sizeof total);
-        store->undo_bytes -= (size_t)total;
-        note_undo(store, (const mri_note *)(const void *)(store->undo + store->undo_bytes));
+        memcpy(&total, end - sizeof total, sizeof total);
+        note_undo(store, (const mri_note *)(const void *)(end - total));
+        mri_undo_drop(&store->undo, (size_t)total);
     }
     mri_keymap_shrink(&store->keys, store->committed_keys);
     for (uint32_t i = 0; i < store->step_count; i++) {
@@ -330,20 +317,17 @@ void mri_store_rollback(mri_store *store) {
 }
 
 void mri_store_commit(mri_store *store) {
-    store->undo_bytes = 0;
+    mri_undo_clear(&store->undo);
     store->committed_keys = store->keys.count;
     store->generation++;
 }
 
 void mri_store_undo_shrink(mri_store *store) {
-    if (store->undo_bytes > 0) return;
-    free(store->undo);
-    store->undo = NULL;
-    store->undo_capacity = 0;
+    mri_undo_shrink(&store->undo);
 }
 
 bool mri_store_dirty(const mri_store *store) {
-    return store->undo_bytes > 0;
+    return store->undo.end > 0;
 }
 
 size_t mri_step_key_bytes(const mri_step_state *step) {
@@ -361,5 +345,5 @@ int64_t mri_store_bytes(const mri_store *store) {
         per_key += mri_step_key_bytes(step);
         bytes += step->heap_capacity * sizeof *step->heap;
     }
-    return (int64_t)(per_key * store->keys.count + bytes + store->undo_capacity);
+    return (int64_t)(per_key * store->keys.count + bytes);
 }

@@ -11,6 +11,7 @@
 
 #include "millrace/operator.h"
 #include "state/keymap.h"
+#include "state/undo.h"
 
 /* One use inside a step, for the saved form. */
 typedef struct mri_layout_use {
@@ -30,7 +31,7 @@ typedef struct mri_layout_collection {
     const char *saved; /* as above */
     const mr_collection *descriptor;
     uint32_t use;
-    int64_t max;
+    int64_t usual, max;
 } mri_layout_collection;
 
 /* What a step keeps per key. Borrowed for the life of the store. */
@@ -54,8 +55,11 @@ typedef struct mri_timer {
     uint32_t id;
 } mri_timer;
 
-/* From so many bars on a ring is long: the past of a slot is not copied out of it. */
-enum { MRI_RING_LONG = 512 };
+enum {
+    MRI_RING_LONG = 512,          /* bars; the past of a slot is not copied out of a longer ring */
+    MRI_STORE_CHUNK = 256 * 1024, /* of memory for the items of maps */
+    MRI_HEAP_FIRST = 256,         /* timers of a step, doubled when they do not suffice */
+};
 
 typedef struct mri_ring {
     mri_region items; /* `capacity` values per slot; the value of position p at p % capacity */
@@ -90,10 +94,9 @@ typedef struct mri_store {
     uint32_t step_count;
     uint32_t generation;     /* of the running transaction, from 1 */
     uint32_t committed_keys; /* keys at its begin */
-    char *undo;              /* notes, oldest first */
-    size_t undo_bytes, undo_capacity;
-    bool restoring;  /* saved.c is at work */
-    mr_arena *arena; /* map blocks */
+    mri_undo undo;           /* notes */
+    bool restoring;          /* saved.c is at work */
+    mr_arena *arena;         /* map blocks */
 } mri_store;
 
 mr_status mri_store_open(mri_store *store, const mri_layout *const *layouts, uint32_t step_count,
@@ -155,7 +158,7 @@ void mri_store_commit(mri_store *store);
 /* Gives back what the notes of a restore have taken. */
 void mri_store_undo_shrink(mri_store *store);
 bool mri_store_dirty(const mri_store *store);
-int64_t mri_store_bytes(const mri_store *store); /* memory in use */
+int64_t mri_store_bytes(const mri_store *store); /* memory in use, but for notes */
 
 /* --- notes, for saved.c ------------------------------------------------------------------------
  */

@@ -47,8 +47,8 @@ run_cli 0 state ls p.yaml
 sed -E 's/ [0-9]+( +20[0-9][0-9]-)/ N\1/' out >listed
 same listed <<'TXT'
 stage  state   operator  partitions  keys  bytes
-bars   c       candles            2     3    207
-bars   ta.sma  sma                2     3    248
+bars   c       candles            2     3    135
+bars   ta.sma  sma                2     3    256
 bars   ta.obv  obv                2     3     51
 
 stage   partition  next offset  commits  watermark

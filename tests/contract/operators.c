@@ -260,9 +260,7 @@ ParameterizedTest(struct param *param, contract, state_of_other_keys_stays_untou
     run_all(&c, &rows, ROWS);
     mri_store *store = &c.task.store;
     for (uint32_t key = 0; key < CONTRACT_KEYS; key++) {
-        const size_t at = store->undo_bytes;
         mri_store_commit(store);
-        (void)at;
         /* Times before the watermark fire no timers of others: all notes are of this key's slot. */
         contract_rows again = contract_rows_make(ROWS_WALK, 40);
         for (uint32_t i = 0; i < again.count; i++) {

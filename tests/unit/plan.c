@@ -41,7 +41,7 @@ Test(plan, candles_start_with_the_key_and_replace_the_columns) {
     cr_expect_eq(step->uses[0].new_columns, 13);
     cr_expect_eq(step->uses[0].out_column[0], 1);
     cr_expect_eq(step->collection_count, 1);
-    cr_expect_eq(step->timers, MR_TIMERS_MAX);
+    cr_expect_eq(step->timers, step->uses[0].op->timers);
     cr_expect_eq(step->from.step, MRI_FROM_INPUT);
     const mri_topic *out = &plan.plan->topics[1];
     cr_expect_eq(out->schema, step->out);
@@ -81,9 +81,9 @@ Test(plan, one_history_per_column_as_long_as_the_longest_use) {
     cr_expect_eq(step->uses[4].history[0], 0);
     uint32_t end = 0;
     for (uint32_t i = 0; i < step->use_count; i++) {
-        cr_expect_eq(step->uses[i].state_offset % 16, 0);
+        cr_expect_eq(step->uses[i].state_offset % 8, 0);
         cr_expect_eq(step->uses[i].state_offset, end);
-        end += ((uint32_t)step->uses[i].op->state_size + 15) / 16 * 16;
+        end += ((uint32_t)step->uses[i].op->state_size + 7) / 8 * 8;
     }
     cr_expect_eq(step->state_bytes, end);
     for (uint32_t i = 0; i < step->in->count; i++) {

@@ -531,3 +531,27 @@ void mri_kafka_client_close(struct kafka_client *client) {
     mri_log_line(log->env, MRI_WARN, "msg=\"librdkafka handle did not end in time\" client=%s",
                  roles[client->role].name);
 }
+
+/* --- queues ------------------------------------------------------------------------------------- */
+
+static int64_t queue_bytes(enum kafka_role role, const char *name, const char *const *settings) {
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char value[32] = "", error[64];
+    size_t size = sizeof value;
+    for (const struct kafka_pair *pair = roles[role].defaults; pair->name != NULL; pair++) {
+        (void)rd_kafka_conf_set(conf, pair->name, pair->value, error, sizeof error);
+    }
+    for (const char *const *pair = settings; pair != NULL && *pair != NULL; pair += 2) {
+        if (strcmp(pair[0], name) == 0) {
+            (void)rd_kafka_conf_set(conf, pair[0], pair[1], error, sizeof error);
+        }
+    }
+    const bool known = rd_kafka_conf_get(conf, name, value, &size) == RD_KAFKA_CONF_OK;
+    rd_kafka_conf_destroy(conf);
+    return known ? strtoll(value, NULL, 10) * 1024 : 0;
+}
+
+void mri_kafka_queues(const char *const *settings, int64_t *consumer, int64_t *producer) {
+    *consumer = queue_bytes(KAFKA_CONSUMER, "queued.max.messages.kbytes", settings);
+    *producer = queue_bytes(KAFKA_PRODUCER, "queue.buffering.max.kbytes", settings);
+}

@@ -8,6 +8,8 @@
 #include "base/fault.h"
 #include "log/local/local.h"
 
+enum { TRIM_RECORDS = 4096 }; /* of a compacted topic, between two looks at the map */
+
 #define COMMIT_INSIDE_US 2000 /* how long a commit takes, for a failpoint */
 
 /* --- transactions ----------------------------------------------------------------------------- */
@@ -145,6 +147,7 @@ static int write_keyed(struct local_log *log, MDB_txn *txn, const struct local_b
     const uint8_t *at = (const uint8_t *)batch->bytes.data, *end = at + batch->bytes.size;
     struct local_key name;
     for (uint32_t i = 0; i < batch->count; i++, ends->next++) {
+        if (i % TRIM_RECORDS == TRIM_RECORDS - 1) local_trim(log);
         const uint8_t *start = at;
         struct local_times times = {0};
         mri_record record;
@@ -295,6 +298,7 @@ static void lead_commits(struct local_log *log, struct local_commit *commits) {
         c->error = error;
     }
     if (status == MR_OK) ends_publish(commits);
+    local_trim(log);
 }
 
 /* Leads once, for all who wait; the mutex is held before and after. */

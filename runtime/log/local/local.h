@@ -64,9 +64,10 @@ struct local_log {
     pthread_cond_t queue_turn;
     bool leading;
     struct local_commit *queue_head, **queue_tail;
-    bool sound;          /* opened, and every page was right */
-    _Atomic bool failed; /* a write failed: what is on disk must be looked at again */
-    atomic_int failure;  /* of LMDB, the first one that a write met; 0: none */
+    bool sound;                   /* opened, and every page was right */
+    _Atomic bool failed;          /* a write failed: what is on disk must be looked at again */
+    atomic_int failure;           /* of LMDB, the first one that a write met; 0: none */
+    _Atomic int64_t mapped_bytes; /* trim.c: least since the last trim */
     _Atomic bool broken; /* the map was lost while it grew: nothing can be read or written */
 
     pthread_mutex_t gate_mutex; /* lets the map grow while no reader looks into it */
@@ -162,6 +163,9 @@ void local_gate_enter(struct local_log *log);
 void local_gate_leave(struct local_log *log);
 /* Doubles the map. */
 mr_status local_grow(struct local_log *log, mr_error *err);
+
+/* Lets go of pages of the map when many have come in. The caller leads, or is inside of the gate. */
+void local_trim(struct local_log *log);
 
 /* --- topic.c ---------------------------------------------------------------------------------- */
 

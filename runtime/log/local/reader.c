@@ -44,6 +44,7 @@ static int view_open(struct view *view, struct local_log *log, const struct loca
 static void view_close(struct view *view) {
     if (view->cursor != NULL) mdb_cursor_close(view->cursor);
     if (view->txn != NULL) mdb_txn_abort(view->txn);
+    local_trim(view->log);
     local_gate_leave(view->log);
 }
 
