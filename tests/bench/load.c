@@ -19,7 +19,14 @@
 #include "base/hash.h"
 #include "log/open.h"
 
-enum { PAIRS = 50, STEP_US = 12000, VALUE_BYTES = 160, KEY_BYTES = 16, FLUSH_MS = 120000 };
+enum {
+    PAIRS = 50,
+    STEP_US = 12000,
+    MINUTE_US = 60000000,
+    VALUE_BYTES = 160,
+    KEY_BYTES = 16,
+    FLUSH_MS = 120000
+};
 
 static const int64_t begin_us = INT64_C(1767614400000000); /* 2026-01-05T12:00:00Z */
 
@@ -34,6 +41,8 @@ struct market {
     uint64_t random; /* xorshift64, never 0 */
     uint64_t cents[PAIRS];
     uint64_t count;
+    uint64_t candles; /* pairs and minutes that have a trade */
+    int64_t minute[PAIRS];
 };
 
 struct trade {
@@ -54,6 +63,14 @@ static void market_open(struct market *market) {
     for (uint32_t i = 0; i < PAIRS; i++) {
         market->cents[i] = 100000 + i * UINT64_C(8000);
     }
+}
+
+/* Whoever makes candles of the trades makes as many as this counts. */
+static void market_count(struct market *market, const struct trade *trade) {
+    const int64_t minute = trade->time_us / MINUTE_US;
+    if (market->minute[trade->pair] == minute) return;
+    market->minute[trade->pair] = minute;
+    market->candles++;
 }
 
 static struct trade market_next(struct market *market) {
@@ -146,6 +163,7 @@ static void load_kafka(const char *brokers, const char *topic, uint32_t partitio
             keep_pace(rk, began_us, i, rate);
             trade.time_us = env->wall_us(env->self);
         }
+        market_count(&market, &trade);
         const size_t key_size =
             (size_t)snprintf(key, sizeof key, "PAIR%02" PRIu32 "/EUR", trade.pair);
         const size_t size = trade_json(&trade, value);
@@ -164,8 +182,8 @@ static void load_kafka(const char *brokers, const char *topic, uint32_t partitio
     }
     if (rd_kafka_flush(rk, FLUSH_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) fail(topic, "not delivered");
     if (undelivered > 0) fail(topic, "some records were not delivered");
-    (void)printf("{\"records\": %" PRIu64 ", \"seconds\": %.3f}\n", records,
-                 (double)(env->now_us(env->self) - began_us) / 1e6);
+    (void)printf("{\"records\": %" PRIu64 ", \"candles\": %" PRIu64 ", \"seconds\": %.3f}\n",
+                 records, market.candles, (double)(env->now_us(env->self) - began_us) / 1e6);
     rd_kafka_topic_destroy(handle);
     rd_kafka_destroy(rk);
 }
