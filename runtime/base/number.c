@@ -208,6 +208,12 @@ bool mri_parse_f64(const char *text, size_t size, double *out) {
     return true;
 }
 
+bool mri_decimal_f64(uint64_t digits, uint32_t places, double *out) {
+    if (digits > (uint64_t)1 << 53 || places > 22) return false;
+    *out = (double)digits / exact_powers[places];
+    return true;
+}
+
 bool mri_parse_i64(const char *text, size_t size, int64_t *out) {
     const char *at = text, *const end = text + size;
     bool negative = false;

@@ -12,6 +12,8 @@ enum { MRI_F64_TEXT = 32, MRI_TIME_TEXT = 40, MRI_DURATION_TEXT = 40 };
 /* All of [text, text + size) must be one number. JSON's grammar plus a leading '+', correctly
  * rounded; overflow, NaN and infinity are false. */
 bool mri_parse_f64(const char *text, size_t size, double *out);
+/* digits / 10^places. False: one division does not round it correctly, mri_parse_f64() does. */
+bool mri_decimal_f64(uint64_t digits, uint32_t places, double *out);
 bool mri_parse_i64(const char *text, size_t size, int64_t *out); /* decimal, range checked */
 /* Shortest text that reads back as the same bits; "0" for both zeros' magnitude keeps "-0".
  * Returns the length; out has MRI_F64_TEXT bytes and is terminated. */

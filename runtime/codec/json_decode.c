@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/number.h"
 #include "codec/codec.h"
 #include "codec/lex.h"
 
@@ -19,7 +20,8 @@ struct mri_json_decoder {
     mr_arena *arena;
     const mr_schema *schema;
     mri_span *names;
-    int32_t *table; /* open addressing: column or UNKNOWN */
+    mri_span *tokens; /* per column: its name as most texts have it, quoted and with the colon */
+    int32_t *table;   /* open addressing: column or UNKNOWN */
     uint32_t table_mask;
     uint32_t *seen;     /* per column: generation of the object in which it last stood */
     int32_t *following; /* per column: the column that stood behind it last time; [count]: first */
@@ -56,6 +58,19 @@ static bool name_equal(mri_span a, mri_span b) {
     return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
 }
 
+/* A name that no text needs to escape is found without being taken apart. */
+static mri_span name_token(mr_arena *arena, mri_span name) {
+    char *token = mri_alloc(arena, name.size + 3);
+    for (size_t i = 0; i < name.size; i++) {
+        const char c = name.data[i];
+        if (c < ' ' || c > '~' || c == '"' || c == '\\') return (mri_span){token, 0};
+    }
+    token[0] = '"';
+    if (name.size > 0) memcpy(token + 1, name.data, name.size);
+    memcpy(token + 1 + name.size, "\":", 2);
+    return (mri_span){token, name.size + 3};
+}
+
 mr_status mri_json_decoder_open(mr_arena *arena, const mr_schema *schema, mri_json_decoder **out,
                                 mr_error *err) {
     const uint32_t count = schema->count;
@@ -63,6 +78,7 @@ mr_status mri_json_decoder_open(mr_arena *arena, const mr_schema *schema, mri_js
     d->arena = arena;
     d->schema = schema;
     d->names = mri_alloc_array(arena, count + 1, sizeof *d->names);
+    d->tokens = mri_alloc_array(arena, count + 1, sizeof *d->tokens);
     d->seen = mri_alloc_array(arena, count + 1, sizeof *d->seen);
     d->following = mri_alloc_array(arena, count + 1, sizeof *d->following);
     const uint32_t size = power_of_two_above(count * 2 + 1);
@@ -72,6 +88,7 @@ mr_status mri_json_decoder_open(mr_arena *arena, const mr_schema *schema, mri_js
     for (uint32_t i = 0; i < count; i++) {
         const char *name = schema->columns[i].name;
         d->names[i] = (mri_span){name, strlen(name)};
+        d->tokens[i] = name_token(arena, d->names[i]);
         uint32_t at = name_hash(d->names[i]) & d->table_mask;
         for (; d->table[at] != UNKNOWN; at = (at + 1) & d->table_mask) {
             if (name_equal(d->names[d->table[at]], d->names[i])) {
@@ -182,10 +199,44 @@ static mr_status take_string(struct json_row *r, uint32_t column) {
     return cell_from_text(r, column, text);
 }
 
+/* The value of a short number in a column that takes such; false: it is looked at more closely. */
+static bool store_decimal(const struct json_row *r, uint32_t column, const mri_decimal *number) {
+    const mr_column *cell = &r->to->batch->columns[column];
+    const uint32_t units = MR_COLUMN_UNITS & ~MR_COLUMN_UNIT_US;
+    const int64_t whole = number->negative ? -(int64_t)number->digits : (int64_t)number->digits;
+    double value = 0.0;
+    bool good = false;
+    switch (cell->type) {
+    case MR_F64:
+        good = mri_decimal_f64(number->digits, number->places, &value);
+        if (good) cell->f64[r->row] = number->negative ? -value : value;
+        break;
+    case MR_I64:
+        good = number->whole;
+        if (good) cell->i64[r->row] = whole;
+        break;
+    case MR_TIMESTAMP:
+        good = number->whole && !(r->d->schema->columns[column].flags & units) &&
+               mri_time_valid(whole);
+        if (good) cell->i64[r->row] = whole;
+        break;
+    default:
+        break;
+    }
+    if (good) cell->valid[r->row] = 1;
+    return good;
+}
+
 static mr_status take_number(struct json_row *r, uint32_t column) {
     const mr_type type = r->d->schema->columns[column].type;
     const char *data = NULL;
     size_t size = 0;
+    mri_lex ahead = r->lex;
+    mri_decimal number;
+    if (mri_lex_decimal(&ahead, &number) && store_decimal(r, column, &number)) {
+        r->lex.at = ahead.at;
+        return MR_OK;
+    }
     if (!mri_lex_number(&r->lex, &data, &size)) return fail_syntax(r, r->lex.problem);
     if (type == MR_STRING || type == MR_BYTES) {
         return fail_cell(r, column, data, size, "is a number, not a string");
@@ -230,9 +281,23 @@ static mr_status take_column(struct json_row *r, uint32_t column) {
                    first == '{' ? "an object" : "an array");
 }
 
+/* The column that stood here in the object before, if this one has it there, too. */
+static bool take_token(struct json_row *r, uint32_t guess) {
+    const mri_span token = r->d->tokens[guess];
+    const char *at = r->lex.at;
+    if (token.size == 0 || (size_t)(r->lex.end - at) < token.size) return false;
+    if (memcmp(at, token.data, token.size) != 0) return false;
+    r->lex.at += token.size;
+    return true;
+}
+
 static mr_status take_member(struct json_row *r) {
     mri_lex_string string;
     mri_lex_space(&r->lex);
+    const int32_t guess = r->d->following[r->last];
+    if (r->d->schema->count > 0 && take_token(r, (uint32_t)guess)) {
+        return take_column(r, (uint32_t)guess);
+    }
     if (!mri_lex_quoted(&r->lex, &string)) return fail_syntax(r, r->lex.problem);
     if (!mri_lex_take(&r->lex, ':')) return fail_syntax(r, "a colon is missing");
     const mri_span name = plain_text(r, string);

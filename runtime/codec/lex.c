@@ -236,6 +236,57 @@ bool mri_lex_number(mri_lex *lex, const char **data, size_t *size) {
     return true;
 }
 
+/* Whether all eight bytes of a little-endian word are digits; then *value is their number: digits
+ * are put together in pairs, pairs in fours, fours in the eight. */
+static bool eight_digits(uint64_t word, uint64_t *value) {
+    const uint64_t low = word ^ ONES * '0'; /* 0 to 9 where a digit stands, more elsewhere */
+    if (((low + ONES * (0x7f - 9)) | low) & HIGHS) return false;
+    uint64_t pairs = low * 10 + (low >> 8);
+    pairs &= UINT64_C(0x00ff00ff00ff00ff);
+    uint64_t fours = pairs * 100 + (pairs >> 16);
+    fours &= UINT64_C(0x0000ffff0000ffff);
+    *value = (fours & 0xffff) * 10000 + (fours >> 32);
+    return true;
+}
+
+/* Digits from `at` on, behind those in *value, which may run over. */
+static const char *take_digits(const char *at, const char *end, uint64_t *value) {
+    uint64_t digits = *value, eight = 0, word = 0;
+    for (; end - at >= 8; at += 8) {
+        memcpy(&word, at, 8);
+        if (!eight_digits(le64toh(word), &eight)) break;
+        digits = digits * 100000000 + eight;
+    }
+    for (; at < end && *at >= '0' && *at <= '9'; at++) {
+        digits = digits * 10 + (uint64_t)(*at - '0');
+    }
+    *value = digits;
+    return at;
+}
+
+bool mri_lex_decimal(mri_lex *lex, mri_decimal *out) {
+    const char *at = lex->at, *const end = lex->end;
+    uint64_t digits = 0;
+    const bool negative = at < end && *at == '-';
+    const char *const first = at + negative;
+    at = take_digits(first, end, &digits);
+    ptrdiff_t count = at - first, places = 0;
+    if (count == 0 || (*first == '0' && count > 1)) return false;
+    const bool whole = at == end || *at != '.';
+    if (!whole) {
+        const char *const point = at + 1;
+        at = take_digits(point, end, &digits);
+        places = at - point;
+        if (places == 0) return false;
+    }
+    if (count + places > MRI_DECIMAL_DIGITS || (at < end && (*at == 'e' || *at == 'E'))) {
+        return false;
+    }
+    lex->at = at;
+    *out = (mri_decimal){digits, (uint32_t)places, negative, whole};
+    return true;
+}
+
 char mri_lex_literal(mri_lex *lex) {
     static const struct {
         const char *text;

@@ -27,6 +27,15 @@ typedef struct mri_lex_string {
     bool escaped;
 } mri_lex_string;
 
+enum { MRI_DECIMAL_DIGITS = 18 }; /* any number of so many fits into 63 bits */
+
+/* digits / 10^places */
+typedef struct mri_decimal {
+    uint64_t digits;
+    uint32_t places;
+    bool negative, whole; /* whole: written without a point */
+} mri_decimal;
+
 static inline void mri_lex_space(mri_lex *lex) {
     while (lex->at < lex->end &&
            (*lex->at == ' ' || *lex->at == '\n' || *lex->at == '\r' || *lex->at == '\t')) {
@@ -51,6 +60,9 @@ static inline bool mri_lex_take(mri_lex *lex, char wanted) {
 bool mri_lex_quoted(mri_lex *lex, mri_lex_string *out);
 /* A number in JSON's grammar. */
 bool mri_lex_number(mri_lex *lex, const char **data, size_t *size);
+/* The same, read on the way. False and nothing taken: it is none, or it has an exponent or more than
+ * MRI_DECIMAL_DIGITS digits. */
+bool mri_lex_decimal(mri_lex *lex, mri_decimal *out);
 /* true, false, null: 't' 'f' '0'; 0 where none stands. */
 char mri_lex_literal(mri_lex *lex);
 /* Any value, checked down to `depth` more levels. */
