@@ -298,7 +298,8 @@ struct mri_worker {
     int64_t commit_now_us;    /* when the last commit ended */
     int64_t waiting_since_us; /* first output that waits; MR_TIME_NONE: none */
     int64_t commit_mean_us;
-    int64_t undrained_now_us; /* since when every turn has read something; MR_TIME_NONE: not now */
+    int64_t undrained_now_us; /* since when its input has not been drained; MR_TIME_NONE: it is */
+    int64_t empty_now_us;     /* since when no turn has read anything; MR_TIME_NONE: not now */
     uint64_t held;            /* of the partitions that it had then, in any order; 0: not yet */
     int64_t moved_now_us;     /* when partitions came or went last; MR_TIME_NONE: not yet */
     mri_offset *offsets;

@@ -14,6 +14,7 @@ enum {
     SESSIONS_HALF = 3,   /* half sessions until a dead member's partitions have come to another */
     BEHIND_US = 1000000, /* without a drained input: far behind */
     COMMIT_MAX_BEHIND_US = 1000000,
+    DRAINED_US = 50000, /* far behind: without records for so long */
 };
 
 /* --- open ----------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
     worker->env = config->env;
     worker->input = worker->stage->input >= 0 ? &worker->plan->topics[worker->stage->input] : NULL;
     worker->waiting_since_us = worker->undrained_now_us = worker->moved_now_us = MR_TIME_NONE;
+    worker->empty_now_us = MR_TIME_NONE;
     worker->commit_now_us = worker->env->now_us(worker->env->self);
     worker->stats_lock = lock;
     mri_stats_open(worker);
@@ -260,6 +262,21 @@ static bool far_behind(const struct mri_worker *worker, int64_t now_us) {
            now_us - worker->undrained_now_us >= BEHIND_US;
 }
 
+/* Whether this turn has found nothing to read. A worker that is far behind and faster than its log
+ * reads ahead finds nothing now and then, and that is no end: it is one when it lasts. */
+static bool drained(struct mri_worker *worker, bool read) {
+    const int64_t now_us = worker->env->now_us(worker->env->self);
+    if (read) {
+        worker->empty_now_us = MR_TIME_NONE;
+        if (worker->undrained_now_us == MR_TIME_NONE) worker->undrained_now_us = now_us;
+        return false;
+    }
+    if (worker->empty_now_us == MR_TIME_NONE) worker->empty_now_us = now_us;
+    if (far_behind(worker, now_us) && now_us - worker->empty_now_us < DRAINED_US) return false;
+    worker->undrained_now_us = MR_TIME_NONE;
+    return true;
+}
+
 /* DESIGN's cadence: when output waits and the input is drained, but not before twice the mean of
  * recent commits; at the latest commit.max after the first output that waits, longer while far
  * behind; a quiet one now and then to move offsets and marks. */
@@ -423,12 +440,8 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     }
     if (status != MR_OK) return undone(worker, status, err);
     worker->progressed = read;
-    if (!read) worker->undrained_now_us = MR_TIME_NONE;
-    if (read && worker->undrained_now_us == MR_TIME_NONE) {
-        worker->undrained_now_us = worker->env->now_us(worker->env->self);
-    }
     *progress = *progress || read;
-    if (commit_due(worker, !read)) {
+    if (commit_due(worker, drained(worker, read))) {
         const int64_t commits = worker->stats.commits;
         status = mri_worker_commit(worker, err);
         worker->commit_now_us = worker->env->now_us(worker->env->self);

@@ -104,10 +104,38 @@ Test(exec_commit, once_a_second_while_far_behind_unless_the_file_says_otherwise)
         while (mri_sim_committed(x.sim, "p.copy.e1", "raw", 0) < 3000) {
             commits = turns(&x, 1, 2 * MS);
         }
+        commits = turns(&x, 30, 2 * MS);
         rows(&x, 1);
         cr_assert_eq(turns(&x, 4, 2 * MS), commits + 1, "a drained input is not behind any more");
         exec_close(&x);
     }
+}
+
+/* A worker that is faster than its log reads ahead finds nothing for a moment, and is as far behind
+ * as before. */
+Test(exec_commit, a_moment_without_rows_is_no_end_for_who_is_far_behind) {
+    exec x;
+    begin(&x, FORM(""), "copy", 1);
+    for (int i = 0; i < 600; i++) {
+        rows(&x, 1);
+        (void)turns(&x, 1, 2 * MS);
+    }
+    int64_t commits = turns(&x, 1, 0);
+    for (int i = 0; i < 75; i++) { /* 1.5 s: a row, and 18 ms without one */
+        rows(&x, 1);
+        (void)turns(&x, 1, 2 * MS);
+        (void)turns(&x, 9, 2 * MS);
+    }
+    const int64_t more = turns(&x, 1, 0) - commits;
+    cr_assert(more >= 1 && more <= 2, "%" PRId64 " commits in 1.5 s", more);
+    commits = turns(&x, 60, 2 * MS);
+    for (int i = 0; i < 75; i++) { /* the same once the end was seen: every row is shown at once */
+        rows(&x, 1);
+        (void)turns(&x, 10, 2 * MS);
+    }
+    cr_assert(turns(&x, 1, 0) - commits >= 50, "%" PRId64 " commits in 1.5 s",
+              turns(&x, 1, 0) - commits);
+    exec_close(&x);
 }
 
 Test(exec_commit, state_without_output_once_a_second) {
