@@ -305,6 +305,12 @@ static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
 }
 
 mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
-    const mr_status status = input_turn(task, progress, err);
-    return status == MR_OK ? mri_dead_send(task, err) : status;
+    struct mri_worker *worker = task->worker;
+    mr_status status = input_turn(task, progress, err);
+    if (status == MR_OK) status = mri_dead_send(task, err);
+    /* Many partitions would hold as many batches. */
+    if (worker->log->ops->release != NULL) {
+        worker->log->ops->release(worker->member, 0, task->partition);
+    }
+    return status;
 }

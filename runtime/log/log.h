@@ -35,7 +35,8 @@ enum {
     MRI_HEADERS_BYTES_MAX = 65536, /* of all of them, packed as headers.h says */
 };
 
-/* One record. When read, all pointers are borrowed until the next fetch of the same queue. */
+/* One record. When read, all pointers are borrowed until the next fetch of the same queue, or
+ * until it is released. */
 typedef struct mri_record {
     const void *key;   /* NULL: no key */
     const void *value; /* NULL: a tombstone, or a record that only carries a mark */
@@ -162,6 +163,8 @@ typedef struct mri_log_ops {
     /* Takes up to `max` records of one owned partition, without waiting. *count 0: none now. */
     mr_status (*fetch)(mri_member *, uint32_t input, uint32_t partition, uint32_t max,
                        mri_record *records, uint32_t *count, mr_error *);
+    /* Nobody looks at what was fetched last of the partition any more. NULL: it costs nothing. */
+    void (*release)(mri_member *, uint32_t input, uint32_t partition);
     /* Next fetch of the partition starts at `next`: after an abort. */
     mr_status (*seek)(mri_member *, uint32_t input, uint32_t partition, int64_t next, mr_error *);
     /* Opens a transaction unless one is open. */

@@ -75,9 +75,10 @@ static const struct kafka_pair reader_fixed[] = {
     {"allow.auto.create.topics", "false"}, {NULL, NULL},
 };
 static const struct kafka_pair consumer_defaults[] = {
+    {"fetch.wait.max.ms", "20"},
     {"check.crcs", "true"},
     {"fetch.error.backoff.ms", "100"},
-    {"fetch.queue.backoff.ms", "50"},
+    {"fetch.queue.backoff.ms", "5"},
     {"session.timeout.ms", "10000"},
     {"heartbeat.interval.ms", "1000"},
     {NULL, NULL},

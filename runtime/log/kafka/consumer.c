@@ -17,8 +17,6 @@
 
 enum {
     COOPERATIVE_SINCE = 0x020a0000, /* as rd_kafka_version() counts */
-    PREFETCH_KBYTES = 65536,        /* of all partitions of a group together */
-    PREFETCH_KBYTES_MIN = 256,
     CLOSE_POLL_MS = 100
 };
 
@@ -39,11 +37,12 @@ bool mri_kafka_consumer_cooperates(const mri_member *member) {
 }
 
 mr_status mri_kafka_consumer_open(mri_member *member, mr_error *err) {
-    uint32_t kbytes = PREFETCH_KBYTES / (member->note_count == 0 ? 1 : member->note_count);
-    if (kbytes < PREFETCH_KBYTES_MIN) kbytes = PREFETCH_KBYTES_MIN;
-    char budget[16];
-    (void)snprintf(budget, sizeof budget, "%" PRIu32, kbytes);
-    const struct kafka_pair defaults[] = {{"queued.max.messages.kbytes", budget}, {NULL, NULL}};
+    struct kafka_shares shares;
+    mri_kafka_prefetch_shares(member->note_count, &shares);
+    const struct kafka_pair defaults[] = {{"queued.max.messages.kbytes", shares.kbytes},
+                                          {"queued.min.messages", shares.messages},
+                                          {"fetch.message.max.bytes", shares.fetch},
+                                          {NULL, NULL}};
     const struct kafka_pair fixed[] = {
         {"group.id", member->group},
         {"partition.assignment.strategy", member->cooperative ? "cooperative-sticky" : "range"},
@@ -55,6 +54,7 @@ mr_status mri_kafka_consumer_open(mri_member *member, mr_error *err) {
     mr_status status = mri_kafka_client_open(member->log, &config, &member->consumer, err);
     if (status != MR_OK) return status;
     rd_kafka_t *rk = member->consumer->rk;
+    mri_kafka_prefetch_open(&member->prefetch, member->consumer);
     (void)rd_kafka_poll_set_consumer(rk);
     member->consumer_queue = rd_kafka_queue_get_consumer(rk);
     rd_kafka_queue_io_event_enable(member->consumer_queue, member->wake_fd, &one, sizeof one);
@@ -111,6 +111,7 @@ void mri_kafka_consumer_close(mri_member *member) {
     member->consumer_queue = NULL;
     mri_kafka_client_close(member->consumer);
     member->consumer = NULL;
+    member->prefetch = (struct kafka_prefetch){.client = NULL};
 }
 
 /* --- anew ------------------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
  * record.c       mri_record to and from librdkafka's messages
  * member.c       a worker in its group: poll, fetch, seek, wake
  * consumer.c     a member's consumer: made, left, made anew
+ * prefetch.c     how far librdkafka reads ahead
  * assign.c       partitions that come and go
  * place.c        where a partition is read from: committed offsets, what they mean
  * transaction.c  begin, send, commit, abort
@@ -151,6 +152,27 @@ struct kafka_log {
     bool left_behind; /* a handle did not end and may still call back */
 };
 
+/* Of what a consumer may read ahead, as settings of librdkafka. */
+struct kafka_shares {
+    char kbytes[16], messages[16]; /* waiting to be taken */
+    char fetch[16];                /* bytes of one answer */
+};
+
+/* How far a consumer reads ahead; per queue. */
+struct kafka_prefetch {
+    const struct kafka_client *client;
+    uint64_t messages, bytes;
+    bool stands_still; /* a full queue is not looked at again for a second */
+    int64_t called_us; /* when its thread was woken last */
+    bool owed;         /* it was too soon to wake it again */
+};
+
+/* How full a queue was when something was taken last. */
+struct kafka_level {
+    uint64_t left, message_bytes;
+    bool full; /* it was, and nothing has come since */
+};
+
 /* One partition of one input, while it is assigned. */
 struct kafka_queue {
     rd_kafka_queue_t *queue;
@@ -164,6 +186,7 @@ struct kafka_queue {
      * count) comes next. */
     rd_kafka_message_t **messages;
     uint32_t held, ready, count;
+    struct kafka_level level;
     mri_text headers; /* of the records handed out last */
     mr_error failed;  /* told by the next fetch */
 };
@@ -186,6 +209,7 @@ struct mri_member {
 
     struct kafka_client *consumer;
     rd_kafka_queue_t *consumer_queue;
+    struct kafka_prefetch prefetch;
     int wake_fd;
     atomic_bool woken;
     const mri_member_events *events; /* during member_poll */
@@ -329,6 +353,7 @@ mr_status mri_kafka_member_poll(mri_member *member, int64_t timeout_us,
                                 const mri_member_events *events, mr_error *err);
 mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t max,
                           mri_record *records, uint32_t *count, mr_error *err);
+void mri_kafka_release(mri_member *member, uint32_t input, uint32_t partition);
 mr_status mri_kafka_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
                          mr_error *err);
 void mri_kafka_rebuilds(const mri_member *member, int64_t counts[MRI_REBUILDS]);
@@ -365,6 +390,17 @@ void mri_kafka_consumer_leave(mri_member *member);
 void mri_kafka_consumer_close(mri_member *member);
 /* The fatal error of the handle, or MR_OK: there is none, or a new consumer helps. In a poll only. */
 mr_status mri_kafka_consumer_fatal(mri_member *member, mr_error *err);
+
+/* --- prefetch.c ------------------------------------------------------------------------------- */
+
+/* The shares of one queue out of `queues`. */
+void mri_kafka_prefetch_shares(uint32_t queues, struct kafka_shares *out);
+void mri_kafka_prefetch_open(struct kafka_prefetch *prefetch, const struct kafka_client *client);
+/* `taken` messages of `bytes` together were taken out of a queue that had `before`. */
+void mri_kafka_prefetch_taken(struct kafka_prefetch *prefetch, struct kafka_level *level,
+                              uint64_t before, uint64_t taken, uint64_t bytes);
+/* Does what has to be done and was too soon; true: it still is. */
+bool mri_kafka_prefetch_owed(struct kafka_prefetch *prefetch);
 
 /* --- place.c ---------------------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@
 
 enum {
     POLL_SLICE_US = 1000 * 1000, /* librdkafka wants to be polled even when nothing comes */
+    PREFETCH_OWED_US = 5000,
     DOUBT_ASK_US = 5 * 1000 * 1000
 };
 
@@ -329,16 +330,23 @@ static bool queue_wants(mri_member *member, struct kafka_queue *queue,
     return false;
 }
 
-/* Takes what librdkafka has ready, once everything before was handed out. */
-static void queue_fill(mri_member *member, struct kafka_queue *queue) {
-    while (queue->ready == queue->count && queue->failed.status == MR_OK) {
+/* Takes what librdkafka has ready until `wanted` records can be handed out. */
+static void queue_fill(mri_member *member, struct kafka_queue *queue, uint32_t wanted) {
+    if (queue->held == queue->count) queue->held = queue->ready = queue->count = 0;
+    while (queue->count - queue->ready < wanted && queue->failed.status == MR_OK) {
         /* The messages that are still held keep their places. */
+        const uint32_t missing = wanted - (queue->count - queue->ready);
         const uint32_t room = member->batch_rows - queue->count;
-        if (room == 0 || rd_kafka_queue_length(queue->queue) == 0) return;
+        const size_t before = room == 0 ? 0 : rd_kafka_queue_length(queue->queue);
+        if (before == 0) return;
         rd_kafka_message_t **batch = queue->messages + queue->count;
-        const ssize_t size = rd_kafka_consume_batch_queue(queue->queue, 0, batch, room);
-        int64_t next = queue->next;
+        const ssize_t size =
+            rd_kafka_consume_batch_queue(queue->queue, 0, batch, room < missing ? room : missing);
+        int64_t next = queue->count > queue->ready ? queue->messages[queue->count - 1]->offset + 1
+                                                   : queue->next;
+        uint64_t bytes = 0;
         for (ssize_t i = 0; i < size; i++) {
+            bytes += batch[i]->len + batch[i]->key_len;
             if (queue_wants(member, queue, batch[i], &next)) {
                 queue->messages[queue->count++] = batch[i];
             } else {
@@ -346,7 +354,14 @@ static void queue_fill(mri_member *member, struct kafka_queue *queue) {
             }
         }
         if (size <= 0) return;
+        mri_kafka_prefetch_taken(&member->prefetch, &queue->level, before, (uint64_t)size, bytes);
     }
+}
+
+/* What was handed out last is let go of. */
+static void queue_release(struct kafka_queue *queue) {
+    queue_destroy(queue, queue->held, queue->ready);
+    queue->held = queue->ready;
 }
 
 mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t max,
@@ -355,12 +370,8 @@ mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition
     *count = 0;
     const mr_status status = queue_need(member, input, partition, &queue, err);
     if (status != MR_OK) return status;
-    queue_destroy(queue, queue->held, queue->ready);
-    queue->held = queue->ready;
-    if (queue->ready == queue->count) {
-        queue->held = queue->ready = queue->count = 0;
-        queue_fill(member, queue);
-    }
+    queue_release(queue);
+    queue_fill(member, queue, max);
     mri_text_clear(&queue->headers);
     while (*count < max && queue->ready < queue->count) {
         const rd_kafka_message_t *message = queue->messages[queue->ready++];
@@ -374,11 +385,16 @@ mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition
     return queue->failed.status;
 }
 
+void mri_kafka_release(mri_member *member, uint32_t input, uint32_t partition) {
+    struct kafka_queue *queue = mri_kafka_queue_find(member, input, partition);
+    if (queue != NULL) queue_release(queue);
+}
+
 static bool member_has_records(mri_member *member) {
     const uint32_t count = member->partition_count * member->input_count;
     for (uint32_t i = 0; i < count; i++) {
         struct kafka_queue *queue = &member->queues[i];
-        queue_fill(member, queue);
+        queue_fill(member, queue, 1);
         const bool full = queue->count == member->batch_rows;
         if (queue->ready < queue->count || queue->failed.status != MR_OK ||
             (full && rd_kafka_queue_length(queue->queue) > 0)) {
@@ -403,6 +419,9 @@ mr_status mri_kafka_member_poll(mri_member *member, int64_t timeout_us,
         const bool woken = atomic_exchange(&member->woken, false);
         if (status != MR_OK || woken || member->changed || member_has_records(member)) break;
         int64_t left = deadline - kafka_now(member->log);
+        if (mri_kafka_prefetch_owed(&member->prefetch) && left > PREFETCH_OWED_US) {
+            left = PREFETCH_OWED_US;
+        }
         if (left <= 0) break;
         if (left > POLL_SLICE_US) left = POLL_SLICE_US;
         struct pollfd ready = {.fd = member->wake_fd, .events = POLLIN};
