@@ -111,11 +111,16 @@ void mri_task_outputs_close(mri_task *task) {
 static mr_status send(mri_task *task, const mri_output_plan *plan, uint32_t partition,
                       const mri_record *record, mr_error *err) {
     struct mri_worker *worker = task->worker;
+    const char *topic = plan->topic->log_name;
     const bool waits = mri_stats_waits(worker, true);
-    mr_status status = worker->log->ops->begin(worker->member, err);
-    if (status == MR_OK) {
-        status =
-            worker->log->ops->send(worker->member, plan->topic->log_name, partition, record, err);
+    mr_status status = MR_OK;
+    if (worker->sends_now) {
+        status = worker->log->ops->send_now(worker->member, topic, partition, record, err);
+    } else {
+        status = worker->log->ops->begin(worker->member, err);
+        if (status == MR_OK) {
+            status = worker->log->ops->send(worker->member, topic, partition, record, err);
+        }
     }
     (void)mri_stats_waits(worker, waits);
     return status;
@@ -243,6 +248,16 @@ static mri_mark mark_now(const mri_task *task, const mri_output_plan *plan) {
                       .final = final};
 }
 
+/* A crash before the commit takes back what the wall clock or a source has said of time. A mark that
+ * rests on it would be a promise that the next owner does not keep, once it is seen without that
+ * commit. What follows from the records of a topic alone comes again as it was. */
+bool mri_outputs_marks_held(const mri_task *task) {
+    const mri_task_time *now = &task->time, *saved = &task->time_committed;
+    if (!task->worker->sends_now) return false;
+    return task->source != NULL ? now->watermark_us != saved->watermark_us
+                                : now->wall_us != saved->wall_us;
+}
+
 static bool final_due(const mri_task *task, const mri_task_output *out) {
     return task->time.final_us != MR_TIME_NONE && out->ends_marked != task->ends;
 }
@@ -270,7 +285,7 @@ static mr_status seal_partition(mri_task *task, uint32_t index, uint32_t partiti
     uint8_t bytes[MRI_MARK_BYTES];
     mri_mark_format(mark, bytes);
     const bool marked = plan->topic->marks && mark->time_us != MR_TIME_NONE &&
-                        marks_partition(task, plan, partition);
+                        marks_partition(task, plan, partition) && !mri_outputs_marks_held(task);
     const bool moved = mark->time_us > out->marked_us[partition];
     if (pending->used) {
         out->marking_us[partition] = marked ? mark->time_us : MR_TIME_NONE;
@@ -299,17 +314,19 @@ mr_status mri_outputs_seal(mri_task *task, mr_error *err) {
             if (status != MR_OK) return status;
         }
     }
+    if (worker->sends_now) mri_outputs_committed(task); /* it can be seen, whatever comes of it */
     return MR_OK;
 }
 
 void mri_outputs_committed(mri_task *task) {
     const struct mri_worker *worker = task->worker;
+    const bool held = mri_outputs_marks_held(task);
     for (uint32_t i = 0; i < worker->stage->output_count; i++) {
         mri_task_output *out = &task->outputs[i];
         out->any = false;
         if (out->marked_now) out->mark_now_us = worker->env->now_us(worker->env->self);
         out->marked_now = false;
-        out->ends_marked = task->ends;
+        if (!held) out->ends_marked = task->ends;
         for (uint32_t p = 0; p < worker->outputs[i].partitions; p++) {
             if (out->marking_us[p] != MR_TIME_NONE) out->marked_us[p] = out->marking_us[p];
             out->marking_us[p] = MR_TIME_NONE;
@@ -322,8 +339,11 @@ void mri_outputs_rollback(mri_task *task) {
     for (uint32_t i = 0; i < worker->stage->output_count; i++) {
         mri_task_output *out = &task->outputs[i];
         out->any = out->marked_now = false;
+        if (worker->sends_now) out->ends_marked = task->ends_committed;
         for (uint32_t p = 0; p < worker->outputs[i].partitions; p++) {
             out->pending[p].used = false;
+            /* Whether a mark came through is not known; once more does no harm. */
+            if (worker->sends_now) out->marked_us[p] = MR_TIME_NONE;
             if (MRI_MUTANT("mark-not-undone") && out->marking_us[p] != MR_TIME_NONE) {
                 out->marked_us[p] = out->marking_us[p];
             }

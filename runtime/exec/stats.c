@@ -41,8 +41,12 @@ static uint32_t latency_bucket(int64_t us) {
 }
 
 void mri_stats_committed(struct mri_worker *worker) {
+    worker->stats.behind_since_us = MR_TIME_NONE;
+    mri_stats_sent(worker);
+}
+
+void mri_stats_sent(struct mri_worker *worker) {
     mri_worker_stats *stats = &worker->stats;
-    stats->behind_since_us = MR_TIME_NONE;
     if (worker->latency_count == 0) return;
     const int64_t wall_us = worker->env->wall_us(worker->env->self);
     for (uint32_t i = 0; i < worker->latency_count; i++) {

@@ -82,6 +82,9 @@ mr_status mri_task_begin(mri_task *task, mr_error *err) {
     mr_status status = mri_sinks_open(task, err);
     if (status == MR_OK && task->source != NULL) status = mri_feed_open(task, err);
     task->record_now_us = task->end_checked_us = task->worker->env->now_us(task->worker->env->self);
+    /* The changelog may be ahead of the offsets that were given to one who has stood still since, and
+     * what he made of both would be wrong. A commit tells: it is refused then. */
+    if (task->worker->sends_now && !MRI_MUTANT("rows-before-commit")) task->must_commit = true;
     task->dirty =
         task->must_commit || (task->time.final_us == MR_TIME_NONE && mri_outputs_mark_due(task));
     return status;
@@ -243,7 +246,8 @@ void mri_task_committed(mri_task *task) {
     }
     task->stale_count = 0;
     task->layout.changed = task->layout.meta_due = task->must_commit = task->letters = false;
-    /* Marks that came too soon after others follow in a commit of their own, rows or no rows. */
+    /* Marks that came too soon after others follow in a commit of their own, rows or no rows. One
+     * that was held goes behind this commit, and the next one makes sure that it is there. */
     task->dirty = mri_outputs_mark_due(task);
 }
 

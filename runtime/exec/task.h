@@ -281,6 +281,7 @@ struct mri_worker {
     uint32_t parked_count;
     mri_task *snapshotting; /* the one task whose snapshot is being made; NULL: none */
     bool assigned, progressed;
+    bool sends_now;        /* rows do not wait for a commit: delivery: at-least-once */
     bool draining;         /* marks do not wait for their turn */
     bool torn;             /* a rollback did not come to its end */
     bool unsure;           /* whether the last commit took place, before the log has looked */
@@ -334,6 +335,8 @@ void mri_stats_open(struct mri_worker *worker);
 void mri_stats_close(struct mri_worker *worker);
 void mri_stats_publish(struct mri_worker *worker);
 void mri_stats_committed(struct mri_worker *worker);
+/* Rows of all batches so far are on their way to their readers. */
+void mri_stats_sent(struct mri_worker *worker);
 /* Whether the worker stands in the log, which may wait for brokers, or in its steps and its source,
  * where it must not; what it was before. All of a turn but the latter counts as the former. */
 static inline bool mri_stats_waits(struct mri_worker *worker, bool waits) {
@@ -467,6 +470,8 @@ void mri_outputs_committed(mri_task *task);
 void mri_outputs_rollback(mri_task *task);
 /* A partition has not been told how far time has come. */
 bool mri_outputs_mark_due(const mri_task *task);
+/* Its marks rest on what only the next commit makes sure. */
+bool mri_outputs_marks_held(const mri_task *task);
 
 /* Topics of the stage as the log should have them; partitions found of the input and the outputs.
  */

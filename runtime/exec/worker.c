@@ -77,6 +77,13 @@ static mr_status worker_open(struct mri_worker *worker, mr_error *err) {
     return member_open(worker, err);
 }
 
+/* At an end nobody waits for single rows, and one that a worker that stood still brings behind a
+ * final mark would open the topic again. */
+static bool sends_now(const struct mri_worker *worker) {
+    return worker->stage->delivery == MRI_AT_LEAST_ONCE && worker->log->ops->send_now != NULL &&
+           !worker->config.until_end;
+}
+
 mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_error *err) {
     mr_arena *arena = mri_arena_open(1 << 20);
     struct mri_worker *worker = mri_alloc(arena, sizeof *worker);
@@ -89,6 +96,7 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
     worker->log = config->log;
     worker->env = config->env;
     worker->input = worker->stage->input >= 0 ? &worker->plan->topics[worker->stage->input] : NULL;
+    worker->sends_now = sends_now(worker);
     worker->waiting_since_us = worker->undrained_now_us = worker->moved_now_us = MR_TIME_NONE;
     worker->empty_now_us = MR_TIME_NONE;
     worker->commit_now_us = worker->env->now_us(worker->env->self);
@@ -186,6 +194,18 @@ static mr_status not_known_yet(const struct mri_worker *worker, mr_error *err) {
                    worker->stage->name);
 }
 
+/* Where rows are not to wait for a commit, each batch's are sent when it has been worked off. */
+static mr_status rows_send(struct mri_worker *worker, mr_error *err) {
+    if (!worker->sends_now) return MR_OK;
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        if (!worker->tasks[i]->dirty) continue;
+        const mr_status status = mri_outputs_seal(worker->tasks[i], err);
+        if (status != MR_OK) return status;
+    }
+    mri_stats_sent(worker);
+    return MR_OK;
+}
+
 mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     const mri_env *env = worker->env;
     uint32_t offsets = 0;
@@ -219,6 +239,8 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     worker->commit_now_us = now_us;
     worker->waiting_since_us = MR_TIME_NONE;
     mri_snapshots_committed(worker);
+    /* Marks that were held. When they do not get through, the commit that follows does not either. */
+    (void)rows_send(worker, NULL);
     return MR_OK;
 }
 
@@ -236,9 +258,11 @@ static bool output_waits(const struct mri_worker *worker) {
     return false;
 }
 
+/* A mark that can only be written by a commit, or behind one. */
 static bool mark_due(const struct mri_worker *worker) {
     for (uint32_t i = 0; i < worker->task_count; i++) {
         const mri_task *task = worker->tasks[i];
+        if (worker->sends_now && !mri_outputs_marks_held(task)) continue;
         if (task->dirty && mri_outputs_mark_due(task)) return true;
     }
     return false;
@@ -291,7 +315,9 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
     if (min_us > max_us) min_us = max_us;
     if (is_half_full(worker, undo_bytes(worker))) return true;
     if (!output_waits(worker)) {
-        return since_us >= (mark_due(worker) ? MRI_MARK_EVERY_US : COMMIT_QUIET_US);
+        const bool said = worker->sends_now && stage->commit_max_us > 0;
+        const int64_t quiet_us = said ? stage->commit_max_us : COMMIT_QUIET_US;
+        return since_us >= (mark_due(worker) ? MRI_MARK_EVERY_US : quiet_us);
     }
     if (worker->waiting_since_us == MR_TIME_NONE) worker->waiting_since_us = now_us;
     if (now_us - worker->waiting_since_us >= max_us) return true;
@@ -435,6 +461,7 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     const mr_status restored = mri_restores_turn(worker, &not_restored);
     bool read = false;
     status = tasks_turn(worker, &read, err);
+    if (status == MR_OK) status = rows_send(worker, err);
     if ((read || status != MR_OK) && worker->stats.behind_since_us == MR_TIME_NONE) {
         worker->stats.behind_since_us = worker->env->now_us(worker->env->self);
     }

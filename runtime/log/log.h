@@ -172,6 +172,12 @@ typedef struct mri_log_ops {
     /* Adds a record to the open transaction; copies what it needs. */
     mr_status (*send)(mri_member *, const char *topic, uint32_t partition, const mri_record *,
                       mr_error *);
+    /* Outside of the transaction: seen by readers as soon as the log has it, whatever becomes of the
+     * transaction, in order per partition and without gaps. A commit succeeds only when all of these
+     * records are there. MR_ERR_ABORTED: this one or an earlier one was not taken, call abort().
+     * NULL: this log has no such thing. */
+    mr_status (*send_now)(mri_member *, const char *topic, uint32_t partition, const mri_record *,
+                          mr_error *);
     /* All sent records and these offsets become visible together, or not at all. `offsets` is never
      * empty. MR_ERR_ABORTED: not committed, call abort(). MR_ERR_BUSY: maybe committed, call abort();
      * member_poll() finds out before it returns MR_OK, and then revokes as lost and assigns anew

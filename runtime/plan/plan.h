@@ -124,6 +124,13 @@ typedef struct mri_sink {
     mr_pos at;
 } mri_sink;
 
+/* What a failure may do to the rows in a stage's topics. State, offsets, files of sinks and dead
+ * letters are exact under both. */
+typedef enum mri_delivery {
+    MRI_EXACTLY_ONCE,
+    MRI_AT_LEAST_ONCE, /* rows are sent at once, and may come twice after a failure */
+} mri_delivery;
+
 typedef struct mri_stage {
     const char *name;
     uint32_t index;
@@ -141,8 +148,9 @@ typedef struct mri_stage {
     uint32_t sink_count;
     uint32_t tasks; /* partitions of its input; 1 for a source; 0: read from the log */
     bool stateful;
-    mri_on_error on_error;                /* of undecodable input; default fail */
-    bool dead;                            /* it, or one of its steps, writes dead letters */
+    mri_on_error on_error; /* of undecodable input; default fail */
+    bool dead;             /* it, or one of its steps, writes dead letters */
+    mri_delivery delivery;
     int64_t idle_us;                      /* MR_TIME_NONE: off */
     int64_t commit_min_us, commit_max_us; /* 0: by default */
     int64_t shutdown_timeout_us;

@@ -15,18 +15,18 @@ enum { WORKERS_MAX = 256, KEYS_MAX = 1000000000, KEYS_DEFAULT = 1000000 };
 #define IDLE_DEFAULT (2 * US_S)
 #define IDLE_MAX     (INT64_C(24) * 60 * US_MIN)
 
-static const char *const deliveries[] = {"exactly-once", NULL};
+static const char *const deliveries[] = {"exactly-once", "at-least-once", "none", NULL};
+enum { DELIVERY_NONE = MRI_AT_LEAST_ONCE + 1 };
 static const char *const stage_more[] = {"from",   "source", "steps", "to", "sink",
                                          "commit", "idle",   "keys",  NULL};
-static const char *const stage_later[] = {
-    "lane", "max_future_skew", "ttl", "mark", "delivery=at-least-once", "delivery=none", NULL};
+static const char *const stage_later[] = {"lane", "max_future_skew", "ttl", "mark", NULL};
 
 #define AT(field) .name = #field, .offset = offsetof(mri_stage_keys, field)
 static const mr_option stage_rows[] = {
     {AT(on_error), .type = MR_OPT_CHOICE, .choices = mri_on_errors, .fallback = "fail",
      .help = "What becomes of the stage or the record when a record cannot be read."},
     {AT(delivery), .type = MR_OPT_CHOICE, .choices = deliveries, .fallback = "exactly-once",
-     .help = "What a failure may do to results."},
+     .help = "What a failure may do to rows: nothing, or they come twice, but sooner."},
     {AT(workers), .type = MR_OPT_INT, .min = 1, .max = WORKERS_MAX,
      .help = "Threads of this stage in one process."},
     {AT(shutdown_timeout), .type = MR_OPT_DURATION, .fallback_int = 25 * US_S, .min = US_S,
@@ -221,6 +221,24 @@ static void read_ends(mri_planner *p, mri_stage_draft *draft) {
     if (to != NULL) read_to(p, draft, to);
 }
 
+/* Without a promise about topics only where there are none. */
+static void check_delivery(mri_planner *p, const mri_stage_draft *draft, int64_t delivery) {
+    if (delivery != DELIVERY_NONE) return;
+    const char *name = draft->node->key->text;
+    const mri_node *at = mri_values_place(draft->values, "delivery");
+    const mri_node *from = mri_values_more(draft->values, "from");
+    const mri_node *to = mri_values_more(draft->values, "to");
+    if (from == NULL && to == NULL) {
+        mri_plan_error(&p->env, 21, at, NULL,
+                       "%s.delivery: 'none' is not in this version of millrace", name);
+        return;
+    }
+    mri_plan_error(&p->env, 15, at, "exactly-once is the default; at-least-once is quicker",
+                   "%s.delivery: none is for a stage between a source and sinks, and here is '%s', "
+                   "a topic",
+                   name, from != NULL ? "from" : "to");
+}
+
 static void read_stage(mri_planner *p, mri_stage *stage, mri_stage_draft *draft) {
     const mri_node *node = draft->node;
     const mri_options_table table = {.owner = node->key->text,
@@ -238,6 +256,7 @@ static void read_stage(mri_planner *p, mri_stage *stage, mri_stage_draft *draft)
         .input = -1,
         .time = -1,
         .on_error = mri_on_error_of(values, keys->on_error, p->on_error),
+        .delivery = (mri_delivery)keys->delivery,
         .shutdown_timeout_us = keys->shutdown_timeout,
         .workers =
             mri_values_place(values, "workers") != values->place ? (uint32_t)keys->workers : 0,
@@ -254,6 +273,7 @@ static void read_stage(mri_planner *p, mri_stage *stage, mri_stage_draft *draft)
     read_slots(p, stage, mri_values_more(values, "keys"));
     if (map) {
         read_ends(p, draft);
+        check_delivery(p, draft, keys->delivery);
     } else if (mri_node_is_null(node)) {
         mri_plan_error(&p->env, 11, node->key, NULL, "%s: the stage is empty", stage->name);
     }

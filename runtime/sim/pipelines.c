@@ -1,6 +1,7 @@
 /* pipelines.c: the pipelines that are built into the simulator. Between them they have topics with
  * and without marks, keys that stay in their partition and others that move, windows, timers,
- * histories, rows that come too late, ends, and files. ${P} and ${Q} are partition counts. */
+ * histories, rows that come too late, ends, and files. ${P} and ${Q} are partition counts, ${FIRST} and
+ * ${LAST} what the first and the last stage may do to rows. */
 #include "sim/world.h"
 
 #define TRADES                                                                               \
@@ -26,6 +27,7 @@
     "  out:     { key: pair, time: window_end, partitions: \"${Q}\", format: json }\n" \
     "stages:\n"                                                                        \
     "  feed:\n"                                                                        \
+    "    delivery: \"${FIRST}\"\n"                                                     \
     "    source: { replay: { path: trades.csv, format: csv, time: time,\n"             \
     "      " TRADES " } }\n"                                                           \
     "    to: trades\n"                                                                 \
@@ -34,6 +36,7 @@
     "    steps:\n" CANDLE_STEP(                                                        \
         "500ms") "    to: candles\n"                                                   \
                  "  indicators:\n"                                                     \
+                 "    delivery: \"${LAST}\"\n"                                         \
                  "    from: candles\n"                                                 \
                  "    steps:\n" INDICATOR_STEP "    to: out\n"                         \
                  "    sink: { file: { path: \"out-{partition}.jsonl\", format: jsonl } }\n"
@@ -49,6 +52,7 @@
     "  out:     { key: pair, time: window_end, partitions: \"${Q}\", format: json }\n"          \
     "stages:\n"                                                                                 \
     "  candles:\n"                                                                              \
+    "    delivery: \"${FIRST}\"\n"                                                              \
     "    from: trades\n"                                                                        \
     "    idle: off\n"                                                                           \
     "    steps:\n" CANDLE_STEP("200ms") "    to: candles\n"                                     \
@@ -60,6 +64,7 @@
                                         "      - map: { twice: close * 2 }\n"                   \
                                         "    to: slow\n"                                        \
                                         "  last:\n"                                             \
+                                        "    delivery: \"${LAST}\"\n"                           \
                                         "    from: slow\n"                                      \
                                         "    steps:\n"                                          \
                                         "      - filter: { where: volume > 1 }\n"               \
@@ -80,6 +85,7 @@
     "    idle: 500ms\n"                                                                \
     "    steps:\n" CANDLE_STEP("100ms") "    to: candles\n"                            \
                                         "  indicators:\n"                              \
+                                        "    delivery: \"${LAST}\"\n"                  \
                                         "    from: candles\n"                          \
                                         "    steps:\n" INDICATOR_STEP "    to: out\n"
 
@@ -116,6 +122,7 @@
     "    on_error: dlq\n"                                                                  \
     "    key: pair\n"                                                                      \
     "    time: time\n"                                                                     \
+    "    delivery: \"${FIRST}\"\n"                                                         \
     "    source: { replay: { path: trades.csv, format: csv, time: time,\n"                 \
     "      " TRADES " } }\n"                                                               \
     "    steps:\n" CANDLE_STEP("500ms") "    to: candles\n"                                \
@@ -136,6 +143,7 @@
     "  out:     { key: pair, time: time, partitions: \"${P}\", format: json }\n"                   \
     "stages:\n"                                                                                    \
     "  values:\n"                                                                                  \
+    "    delivery: \"${LAST}\"\n"                                                                  \
     "    from: trades\n"                                                                           \
     "    idle: off\n"                                                                              \
     "    steps:\n"                                                                                 \
@@ -158,6 +166,7 @@
     "  out:     { key: who, time: window_end, partitions: \"${Q}\", format: json }\n"           \
     "stages:\n"                                                                                 \
     "  move:\n"                                                                                 \
+    "    delivery: \"${FIRST}\"\n"                                                              \
     "    from: trades\n"                                                                        \
     "    idle: off\n"                                                                           \
     "    on_error: skip\n"                                                                      \
@@ -168,6 +177,7 @@
     "      - rename: { who: pair, price: double }\n"                                            \
     "    to: moved\n"                                                                           \
     "  bars:\n"                                                                                 \
+    "    delivery: \"${LAST}\"\n"                                                               \
     "    from: moved\n"                                                                         \
     "    steps:\n"                                                                              \
     "      - candles: { id: c, every: 2s, grace: 1s, fill: empty, max_fill: 2 }\n"              \

@@ -10,7 +10,13 @@
 #include "base/hash.h"
 #include "sim/world.h"
 
-enum { ROWS_LEAST = 40, ROWS_MOST = 220, NAMES_MOST = 3, PARTITIONS_MOST = 4 };
+enum {
+    ROWS_LEAST = 40,
+    ROWS_MOST = 220,
+    NAMES_MOST = 3,
+    PARTITIONS_MOST = 4,
+    AT_LEAST_ONCE_ONE_IN = 5, /* stages */
+};
 
 #define SESSION_US     (6 * SECOND_US)
 #define REBALANCE_US   (40 * SECOND_US)
@@ -140,6 +146,11 @@ static mr_status run_calm(struct world *calm, const struct world *wild, mr_error
 
 static const struct builtin own_file = {.name = "a file"};
 
+static const char *delivery_of(mr_arena *arena, const char *name, mri_chance *chance) {
+    const bool twice = mri_chance_below(chance, AT_LEAST_ONCE_ONE_IN) == 0;
+    return mri_format(arena, "%s=%s", name, twice ? "at-least-once" : "exactly-once");
+}
+
 static mr_status plan_load(mr_arena *arena, const mri_simulation *simulation, uint64_t seed,
                            mri_plan **plan, const struct builtin **what, mr_error *err) {
     mri_diags *diags = mri_diags_open(arena);
@@ -154,7 +165,7 @@ static mr_status plan_load(mr_arena *arena, const mri_simulation *simulation, ui
         const char *environment[] = {
             mri_format(arena, "P=%u", 1 + (unsigned)mri_chance_below(&chance, PARTITIONS_MOST)),
             mri_format(arena, "Q=%u", 1 + (unsigned)mri_chance_below(&chance, PARTITIONS_MOST)),
-            NULL};
+            delivery_of(arena, "FIRST", &chance), delivery_of(arena, "LAST", &chance), NULL};
         const mri_load_options load = {.environment = environment};
         *what = &mri_simulate_builtins[seed % mri_simulate_builtin_count()];
         const char *text = (*what)->text;

@@ -80,6 +80,38 @@ Test(transactions, two_hundred_quick_aborts_leave_a_working_producer) {
     kind->close(kind->self, log);
 }
 
+/* Rows of a stage that delivers at least once. */
+Test(transactions, what_is_sent_now_is_seen_at_once_and_outlives_an_abort) {
+    const log_kind *kind = kafka_kind();
+    mri_log *log = kind->open(kind->self);
+    log_topic(kind, log, "in", 1, false);
+    log_topic(kind, log, "a", 1, false);
+    log_topic(kind, log, "state", 1, true);
+    log_reader writer;
+    mr_error err = {0};
+    const mri_record row = log_record("k", "row");
+    log_join(kind, log, &(log_join_options){.group = "w", .inputs = {"in"}}, &writer);
+    log_begin(&writer);
+    log_send(kind, &writer, "state", 0, "k", "dropped");
+    for (int i = 0; i < 20; i++) {
+        const mr_status status =
+            log->ops->send_now(writer.member, log_name(kind, "a"), 0, &row, &err);
+        cr_assert_eq(status, MR_OK, "%s", err.text);
+    }
+    cr_assert_eq(kcat_wait(kind, "a", 20), 20u, "before any commit");
+    cr_assert_eq(log->ops->abort(writer.member, &err), MR_OK, "%s", err.text);
+    cr_assert_eq(log->ops->send_now(writer.member, log_name(kind, "a"), 0, &row, &err), MR_OK);
+    log_begin(&writer);
+    log_send(kind, &writer, "state", 0, "k", "kept");
+    log_commit(&writer, 0, 0, 1);
+    cr_assert_eq(kcat_count(kind, "a", "read_committed"), 21u, "a commit has waited for it");
+    char *text = kafka_kcat_read(log_name(kind, "state"), 0, "read_committed");
+    cr_assert_null(strstr(text, "dropped"));
+    free(text);
+    log_leave(&writer);
+    kind->close(kind->self, log);
+}
+
 /* Every scan right behind a commit sees that commit, although its markers come later. */
 Test(transactions, a_scan_never_misses_the_commit_before_it) {
     const log_kind *kind = kafka_kind();

@@ -13,6 +13,7 @@
  * assign.c       partitions that come and go
  * place.c        where a partition is read from: committed offsets, what they mean
  * transaction.c  begin, send, commit, abort
+ * now.c          records outside of the transaction: rows that do not wait
  * offsets.c      the offsets of a transaction, within a time
  * producer.c     a member's producer: made, lost, made anew
  * verdict.c      the table of errors */
@@ -198,6 +199,13 @@ struct kafka_output {
     bool *touched; /* partitions that the open transaction has written; under kafka_log.lock */
 };
 
+/* The producer of what does not wait for a commit, and the topics it writes. */
+struct kafka_now {
+    struct kafka_client *client; /* NULL: to be made by the first record */
+    struct kafka_output *outputs;
+    uint32_t output_count;
+};
+
 struct mri_member {
     struct kafka_log *log;
     mri_member *next; /* of the log; under its lock */
@@ -238,6 +246,7 @@ struct mri_member {
     uint64_t sent_bytes;
     struct kafka_output *outputs; /* changed under kafka_log.lock */
     uint32_t output_count;
+    struct kafka_now now;
     int64_t doubt_us; /* since when it is not sure that its inputs are there; 0: they are */
     int64_t asked_us; /* the last time it asked */
     struct kafka_strikes strikes;          /* fatal errors of producers */
@@ -476,5 +485,24 @@ mr_status mri_kafka_commit(mri_member *member, const mri_offset *offsets, uint32
 mr_status mri_kafka_abort(mri_member *member, mr_error *err);
 /* On the way out: what is left to the broker's timeout is not waited for. */
 void mri_kafka_abort_quickly(mri_member *member);
+/* Into librdkafka's queue, waiting for room within a transaction's time. */
+rd_kafka_resp_err_t mri_kafka_enqueue(mri_member *member, rd_kafka_t *rk,
+                                      const struct kafka_output *output, uint32_t partition,
+                                      const mri_record *record);
+/* What follows from a record that was not taken, unless the handle is broken. */
+mr_status mri_kafka_not_taken(const mri_member *member, const char *topic, uint32_t partition,
+                              const mri_record *record, rd_kafka_resp_err_t code, mr_error *err);
+
+/* --- now.c ------------------------------------------------------------------------------------ */
+
+mr_status mri_kafka_send_now(mri_member *member, const char *topic, uint32_t partition,
+                             const mri_record *record, mr_error *err);
+/* All of its records are in the log. MR_ERR_ABORTED: they are not, or not yet. */
+mr_status mri_kafka_now_flush(mri_member *member, const struct kafka_wait *wait, mr_error *err);
+/* Serves its callbacks. */
+void mri_kafka_now_poll(mri_member *member);
+/* After an abort: a producer that has lost a record takes no other. */
+void mri_kafka_now_heal(mri_member *member);
+void mri_kafka_now_close(mri_member *member);
 
 #endif

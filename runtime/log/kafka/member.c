@@ -117,6 +117,7 @@ void mri_kafka_member_close(mri_member *member) {
     mri_kafka_unassign(member);
     mri_kafka_consumer_close(member);
     mri_kafka_producer_close(member);
+    mri_kafka_now_close(member);
     if (member->wake_fd >= 0) (void)close(member->wake_fd);
     for (uint32_t i = 0; i < member->input_count; i++) {
         free(member->inputs[i]);
@@ -215,6 +216,7 @@ static mr_status consumer_message(mri_member *member, const rd_kafka_message_t *
 /* Serves the callbacks of both handles. */
 static mr_status member_serve(mri_member *member, mr_error *err) {
     if (member->producer != NULL) (void)rd_kafka_poll(member->producer->rk, 0);
+    mri_kafka_now_poll(member);
     mr_status status = mri_kafka_consumer_need(member, err);
     while (status == MR_OK && member->trouble.status == MR_OK) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(member->consumer->rk, 0);

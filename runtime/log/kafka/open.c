@@ -105,6 +105,7 @@ static const mri_log_ops kafka_ops = {
     .seek = mri_kafka_seek,
     .begin = mri_kafka_begin,
     .send = mri_kafka_send,
+    .send_now = mri_kafka_send_now,
     .commit = mri_kafka_commit,
     .abort = mri_kafka_abort,
     .member_close = mri_kafka_member_close,

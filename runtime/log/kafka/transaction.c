@@ -122,10 +122,8 @@ static mr_status output_find(mri_member *member, const char *name, struct kafka_
                           rd_kafka_err2str(rd_kafka_last_error()));
 }
 
-static mr_status send_refused(mri_member *member, const char *topic, uint32_t partition,
+mr_status mri_kafka_not_taken(const mri_member *member, const char *topic, uint32_t partition,
                               const mri_record *record, rd_kafka_resp_err_t code, mr_error *err) {
-    const struct kafka_verdict fatal = mri_kafka_judge_fatal(member->producer->rk);
-    if (fatal.class != KAFKA_DONE) return fail_as(member, "send", &fatal, err);
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
         return mri_kafka_fail(member->log, err, MR_ERR_LIMIT,
                               "topic '%s': a record of %" PRIu64 " bytes is larger than "
@@ -138,6 +136,26 @@ static mr_status send_refused(mri_member *member, const char *topic, uint32_t pa
                               rd_kafka_err2str(code));
     }
     return fail_aborted(member, "a record was not taken", rd_kafka_err2str(code), err);
+}
+
+static mr_status send_refused(mri_member *member, const char *topic, uint32_t partition,
+                              const mri_record *record, rd_kafka_resp_err_t code, mr_error *err) {
+    const struct kafka_verdict fatal = mri_kafka_judge_fatal(member->producer->rk);
+    if (fatal.class != KAFKA_DONE) return fail_as(member, "send", &fatal, err);
+    return mri_kafka_not_taken(member, topic, partition, record, code, err);
+}
+
+rd_kafka_resp_err_t mri_kafka_enqueue(mri_member *member, rd_kafka_t *rk,
+                                      const struct kafka_output *output, uint32_t partition,
+                                      const mri_record *record) {
+    rd_kafka_resp_err_t code = mri_kafka_produce(rk, output->handle, partition, record);
+    if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) return code;
+    const struct kafka_wait wait = mri_kafka_wait(member->log, TRANSACTION_US);
+    while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && mri_kafka_left_ms(member->log, &wait, 1) > 0) {
+        (void)rd_kafka_poll(rk, SEND_POLL_MS);
+        code = mri_kafka_produce(rk, output->handle, partition, record);
+    }
+    return code;
 }
 
 mr_status mri_kafka_send(mri_member *member, const char *topic, uint32_t partition,
@@ -162,16 +180,8 @@ mr_status mri_kafka_send(mri_member *member, const char *topic, uint32_t partiti
                               "a transaction of '%s' holds more than 256 MiB; commit more often",
                               member->transactional_id);
     }
-    rd_kafka_t *rk = member->producer->rk;
-    rd_kafka_resp_err_t code = mri_kafka_produce(rk, output->handle, partition, record);
-    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-        const struct kafka_wait wait = mri_kafka_wait(member->log, TRANSACTION_US);
-        while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
-               mri_kafka_left_ms(member->log, &wait, 1) > 0) {
-            (void)rd_kafka_poll(rk, SEND_POLL_MS);
-            code = mri_kafka_produce(rk, output->handle, partition, record);
-        }
-    }
+    const rd_kafka_resp_err_t code =
+        mri_kafka_enqueue(member, member->producer->rk, output, partition, record);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return send_refused(member, topic, partition, record, code, err);
     }
@@ -353,7 +363,8 @@ mr_status mri_kafka_commit(mri_member *member, const mri_offset *offsets, uint32
     if (status != MR_OK) return status;
     const struct kafka_wait wait = mri_kafka_wait(member->log, TRANSACTION_US);
     MRI_FAILPOINT("commit-before-flush");
-    status = commit_flush(member, &wait, err);
+    status = mri_kafka_now_flush(member, &wait, err);
+    if (status == MR_OK) status = commit_flush(member, &wait, err);
     if (status != MR_OK) return status;
     MRI_FAILPOINT("commit-after-flush");
     rd_kafka_topic_partition_list_t *list = commit_list(member, offsets, count);
@@ -413,6 +424,7 @@ mr_status mri_kafka_abort(mri_member *member, mr_error *err) {
     (void)err;
     /* Where a new producer comes anyway, what cannot be aborted quickly is left to it. */
     if (member->open) abort_within(member, member->suspect ? SUSPECT_ABORT_US : TRANSACTION_US);
+    mri_kafka_now_heal(member);
     return MR_OK;
 }
 

@@ -318,39 +318,30 @@ static void sim_close(mri_log *base) {
     free(client);
 }
 
-static const mri_log_ops sim_ops = {
-    .topic_ensure = sim_topic_ensure,
-    .scan = sim_scan,
-    .reader_open = sim_reader_open,
-    .reader_next = sim_reader_next,
-    .reader_progress = sim_reader_progress,
-    .reader_close = sim_reader_close,
-    .bounds = sim_bounds,
-    .end_offset = sim_end_offset,
-    .group_look = sim_group_look,
-    .publish = sim_publish,
-    .member_open = mri_sim_member_open,
-    .close = sim_close,
-    .member_poll = mri_sim_poll,
-    .fetch = mri_sim_fetch,
-    .seek = mri_sim_seek,
-    .begin = mri_sim_begin,
-    .send = mri_sim_send,
-    .commit = mri_sim_commit,
-    .abort = mri_sim_abort,
-    .member_close = mri_sim_member_close,
-    .wake = sim_wake,
-};
+/* What a plain log has, and one that knows time and failure besides. */
+#define SIM_OPS                                                                                    \
+    .topic_ensure = sim_topic_ensure, .scan = sim_scan, .reader_open = sim_reader_open,            \
+    .reader_next = sim_reader_next, .reader_progress = sim_reader_progress,                        \
+    .reader_close = sim_reader_close, .bounds = sim_bounds, .end_offset = sim_end_offset,          \
+    .group_look = sim_group_look, .publish = sim_publish, .member_open = mri_sim_member_open,      \
+    .close = sim_close, .member_poll = mri_sim_poll, .fetch = mri_sim_fetch, .seek = mri_sim_seek, \
+    .begin = mri_sim_begin, .send = mri_sim_send, .commit = mri_sim_commit,                        \
+    .abort = mri_sim_abort, .member_close = mri_sim_member_close, .wake = sim_wake
+
+static const mri_log_ops plain_ops = {SIM_OPS};
+static const mri_log_ops sim_ops = {SIM_OPS, .send_now = mri_sim_send_now};
 
 mri_log *mri_sim_client_open(mri_broker *broker, const mri_env *env, const mri_sim_hooks *hooks) {
     struct sim_client *client = mri_calloc(1, sizeof *client);
-    client->base = (mri_log){
-        .ops = &sim_ops, .name = "sim", .session_us = mri_broker_options(broker)->session_us};
+    const mri_broker_config *options = mri_broker_options(broker);
+    client->base = (mri_log){.ops = options->plain ? &plain_ops : &sim_ops,
+                             .name = "sim",
+                             .session_us = options->session_us};
     client->broker = broker;
     client->env = env;
     client->hooks = hooks;
-    client->plain = mri_broker_options(broker)->plain;
-    client->cooperative = mri_broker_options(broker)->cooperative;
+    client->plain = options->plain;
+    client->cooperative = options->cooperative;
     return &client->base;
 }
 

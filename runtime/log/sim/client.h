@@ -3,7 +3,8 @@
  *   sim.c             the plain log, and what tests see
  *   client.c          calls without a member
  *   client_member.c   a member's consumer
- *   client_txn.c      a member's producer */
+ *   client_txn.c      a member's producer
+ *   client_now.c      what it sends outside of transactions */
 #ifndef MRI_SIM_CLIENT_H
 #define MRI_SIM_CLIENT_H
 
@@ -70,6 +71,12 @@ struct mri_member {
     struct sim_touched *touched; /* where the open transaction writes */
     size_t touched_count, touched_capacity;
     uint64_t commit_id, commit_count;
+
+    /* outside of transactions */
+    mr_arena *now_arena; /* NULL: nothing was sent yet */
+    struct sim_pending *now;
+    size_t now_count, now_capacity;
+    bool now_failed; /* a record of it was not delivered */
 };
 
 static inline struct sim_client *sim_client_of(mri_log *log) {
@@ -112,6 +119,12 @@ mr_status mri_sim_send(mri_member *member, const char *name, uint32_t partition,
 mr_status mri_sim_commit(mri_member *member, const mri_offset *offsets, uint32_t count,
                          mr_error *err);
 mr_status mri_sim_abort(mri_member *member, mr_error *err);
+mr_status mri_sim_send_now(mri_member *member, const char *name, uint32_t partition,
+                           const mri_record *record, mr_error *err);
+/* MR_ERR_ABORTED: something since the last abort was not delivered. */
+mr_status mri_sim_now_flush(mri_member *member, mr_error *err);
+void mri_sim_now_heal(mri_member *member);
+void mri_sim_now_free(mri_member *member);
 /* Its open transaction has sent records there. */
 bool mri_sim_writes(const mri_member *member, const mri_broker_topic *topic, uint32_t partition);
 

@@ -50,6 +50,7 @@ static void member_free(mri_member *member) {
     }
     if (*at != NULL) *at = member->next;
     mri_arena_close(member->arena);
+    mri_sim_now_free(member);
     free(member->pending);
     free(member->touched);
     free(member->owned);
@@ -401,7 +402,9 @@ mr_status mri_sim_poll(mri_member *member, int64_t timeout_us, const mri_member_
     mri_sim_fate fate = MRI_SIM_GO;
     (void)timeout_us; /* time moves between the calls, never because of one */
     mr_status status = mri_sim_enter(client, MRI_SIM_POLL, &fate, err);
-    if (status != MR_OK) return status;
+    /* What did not get there is told by the commit. */
+    if (status == MR_OK) status = mri_sim_now_flush(member, err);
+    if (status != MR_OK && status != MR_ERR_ABORTED) return status;
     if (fate != MRI_SIM_GO && !member->unknown) return MR_OK; /* nothing is heard in this turn */
     status = client->plain ? poll_plain(member, events, err) : poll_group(member, events, err);
     if (status == MR_OK) status = member_settle(member, events, err);

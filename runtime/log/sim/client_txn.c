@@ -309,11 +309,14 @@ mr_status mri_sim_commit(mri_member *member, const mri_offset *offsets, uint32_t
     const struct sim_client *client = member->client;
     mr_status status = need_open(member, err);
     if (status == MR_OK) status = commit_check(member, offsets, count, err);
+    const bool late = MRI_MUTANT("rows-behind-offsets");
+    if (status == MR_OK && !late) status = mri_sim_now_flush(member, err);
     if (status == MR_OK && !MRI_MUTANT("commit-before-flush")) status = flush(member, err);
     if (status != MR_OK) return status;
     member->commit_count++;
     status = commit_offsets(member, offsets, count, err);
     if (status == MR_OK) status = commit_end(member, offsets, count, err);
+    if (status == MR_OK && late) status = mri_sim_now_flush(member, err);
     for (uint32_t i = 0; i < count && status == MR_OK; i++) {
         const size_t at = (size_t)offsets[i].input * member->partitions + offsets[i].partition;
         member->known[at] = place_of(member, &offsets[i]);
@@ -331,6 +334,7 @@ mr_status mri_sim_commit(mri_member *member, const mri_offset *offsets, uint32_t
 mr_status mri_sim_abort(mri_member *member, mr_error *err) {
     struct sim_client *client = member->client;
     mri_sim_fate fate = MRI_SIM_GO;
+    mri_sim_now_heal(member);
     if (!member->open)
         return client->dead ? mri_sim_enter(client, MRI_SIM_ABORT, &fate, err) : MR_OK;
     if (client->plain) {
