@@ -78,7 +78,7 @@ Test(kafka_now, a_row_that_was_lost_takes_the_commit_back) {
     cr_assert_eq(fake_count(FAKE_PRODUCE), 2u, "the row and the record of the commit");
     goes_on(3);
     cr_assert_eq(fake_count(FAKE_OPEN), opened + 2, "by another producer");
-    cr_assert_eq(member->strikes, 0u, "it is not the one that can be fenced");
+    cr_assert_eq(member->strikes.count, 0u, "it is not the one that can be fenced");
 }
 
 Test(kafka_now, rows_that_are_not_confirmed_in_time_come_again) {
