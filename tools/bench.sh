@@ -9,7 +9,7 @@ bench_names() {
     grep -l '^# mill:' tests/bench/*.py | sed 's|.*/||; s|\.py$||'
 }
 
-# The words of its `# mill:` line: kafka, and the programs that it needs.
+# The words of its `# mill:` line: kafka, java or venv, and the programs that it needs.
 bench_needs() {
     sed -n 's/^# mill: *//p' "tests/bench/$1.py"
 }
@@ -67,6 +67,8 @@ bench_run() {
         before=$option
     done
     packages_ensure "./mill bench" "$PACKAGES_BUILD$PACKAGES_BENCH"
+    case " $needs " in *' venv '*) packages_ensure "./mill bench" "$PACKAGES_VENV" ;; esac
+    case " $needs " in *' java '*) bench_java ;; esac
     for option in $needs; do
         case "$option" in bench_*) programs+=" $option" ;; esac
     done
@@ -79,6 +81,12 @@ bench_run() {
         --tools build/release/tests/bench --work "$BENCH_WORK/$what" --kafka "$address" \
         --broker-pids "$pids" --port "$(free_ports 1)" "$@" </dev/null || status=$?
     return "$status"
+}
+
+bench_java() {
+    packages_ensure "./mill bench" "$PACKAGES_KAFKA"
+    JAVA_HOME=$(java_home_find 17) || die "bench: no Java of version 17 or newer was found"
+    export JAVA_HOME
 }
 
 # A broker as people run it, not the small one of the tests. Sets $address and $pids.

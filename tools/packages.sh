@@ -30,6 +30,10 @@ PACKAGES_BENCH='
 python3                 cmd python3
 '
 
+PACKAGES_VENV='
+python3-venv            python_venv
+'
+
 PACKAGES_TEST='
 git                     cmd git
 clang-format-14         cmd clang-format-14
