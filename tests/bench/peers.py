@@ -16,6 +16,7 @@ second half of the records, when the JVM has compiled what is hot.
 import glob
 import hashlib
 import json
+import multiprocessing
 import os
 import secrets
 import subprocess
@@ -123,6 +124,10 @@ def build_quix(built):
 # --- rows are compared ------------------------------------------------------------------------------
 
 
+class Unequal(Exception):
+    """The rows of a peer are not those of millrace."""
+
+
 def start_us(value):
     """window_start: microseconds, or RFC 3339 at a whole minute."""
     if isinstance(value, int):
@@ -140,27 +145,57 @@ def differs(name, ours, theirs):
     return None if off <= INDICATORS_OFF * max(1.0, abs(ours)) else f"{off:.2e} apart"
 
 
-def compare_rows(name, ours, theirs, records):
-    """Ends the bench at the first row that is not as millrace made it, or is not there."""
+def read_rows(brokers, topic):
+    """What is in the topic, by pair and window, and when the broker took the last of it."""
+    rows, last_ms = {}, 0
+    reader = subprocess.Popen(
+        ["kcat", "-q", "-C", "-e", "-b", brokers, "-t", topic, "-X", "isolation.level=read_committed",
+         "-f", "%T\t%k\t%s\n"], stdout=subprocess.PIPE)
+    for line in reader.stdout:
+        stamp, key, value = line.decode().rstrip("\n").split("\t", 2)
+        row = json.loads(value)
+        at = key, start_us(row["window_start"])
+        if at in rows:
+            raise Unequal(f"a window is there twice: {rows[at]} and {row}")
+        rows[at] = row
+        last_ms = max(last_ms, int(stamp))
+    if reader.wait() != 0:
+        raise Unequal("kcat could not read the rows")
+    return rows, last_ms
+
+
+def compare_rows(ours, theirs, records):
+    """How many rows are as millrace made them; the first one that is not, or is not there, raises."""
     last_us = BEGIN_US + (records - 1) * STEP_US
     wanted = {key for key in ours if key[1] + MINUTE_US + CLOSED_US <= last_us}
     if not wanted:
-        sys.exit(f"bench: {name}: no window is closed in {records} records; take more")
+        raise Unequal(f"no window is closed in {records} records; take more")
     missing = sorted(wanted - theirs.keys())
     if missing:
-        sys.exit(f"bench: {name}: {len(missing)} of {len(wanted)} closed windows are not there; the "
-                 f"first: pair and start {missing[0]}, here {ours[missing[0]]}")
-    unknown = sorted(key for key in theirs.keys() - ours.keys())
+        raise Unequal(f"{len(missing)} of {len(wanted)} closed windows are not there; the first: pair "
+                      f"and start {missing[0]}, millrace has {ours[missing[0]]}")
+    unknown = sorted(theirs.keys() - ours.keys())
     if unknown:
-        sys.exit(f"bench: {name}: {len(unknown)} rows of windows that hold no trade; the first: "
-                 f"{theirs[unknown[0]]}")
+        raise Unequal(f"{len(unknown)} rows of windows without trades; the first: {theirs[unknown[0]]}")
     for key in sorted(wanted):
         for column in CANDLE + INDICATORS:
             why = differs(column, ours[key][column], theirs[key].get(column))
             if why:
-                sys.exit(f"bench: {name}: {key}: {column}: {why}\n  millrace {ours[key]}\n"
-                         f"  {name} {theirs[key]}")
+                raise Unequal(f"{key}: {column}: {why}\n  millrace {ours[key]}\n  there {theirs[key]}")
     return len(wanted)
+
+
+def compare_topics(brokers, ours, theirs, records):
+    """How many rows are equal, and when the last one of theirs came."""
+    rows, last_ms = read_rows(brokers, theirs)
+    return compare_rows(read_rows(brokers, ours)[0], rows, records), last_ms
+
+
+def apart(function, *args):
+    """Calls it in a process of its own: a program's peak memory counts from that of the process that
+    starts it, so this one stays small."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(function, args)
 
 
 # --- runs -------------------------------------------------------------------------------------------
@@ -170,7 +205,7 @@ class Peers(measure.Bench):
     def __init__(self, made):
         super().__init__(made)
         self.id = "bench" + secrets.token_hex(3)
-        self.built = self.work + "-built"
+        self.built = os.path.join(os.path.dirname(self.work), "peers-built")
         self.runs = 0
 
     def topics(self, *words):
@@ -208,26 +243,6 @@ class Peers(measure.Bench):
                     sys.stderr.write("".join(f.readlines()[-20:]))
                 raise
 
-    def rows(self, run_id, name):
-        """What is in the topic, by pair and window, and when the broker took the last of it."""
-        rows, last_ms = {}, 0
-        reader = subprocess.Popen(
-            ["kcat", "-q", "-C", "-e", "-b", self.args.kafka, "-t", f"{run_id}-rows", "-X",
-             "isolation.level=read_committed", "-f", "%T\t%k\t%s\n"], stdout=subprocess.PIPE)
-        for line in reader.stdout:
-            stamp, key, value = line.decode().rstrip("\n").split("\t", 2)
-            if value == "":
-                continue
-            row = json.loads(value)
-            at = key, start_us(row["window_start"])
-            if at in rows:
-                sys.exit(f"bench: {name}: twice: {rows[at]} and {row}")
-            rows[at] = row
-            last_ms = max(last_ms, int(stamp))
-        if reader.wait() != 0:
-            sys.exit("bench: kcat could not read the rows")
-        return rows, last_ms
-
     def raw(self, partitions):
         figures, output = measure.run(
             [self.tool("raw"), self.args.kafka, self.source(partitions, "millrace"), "batch"],
@@ -243,10 +258,8 @@ class Peers(measure.Bench):
         figures, _ = self.run(run_id, [self.args.binary, "run", file, "--log",
                                        f"kafka://{self.args.kafka}", "--until-end", "--workers",
                                        str(workers)])
-        rows, _ = self.rows(run_id, "millrace")
-        self.topics("delete", run_id)
         records = self.records("millrace")
-        return self.weigh("millrace", records, figures["seconds"], figures), rows
+        return self.weigh("millrace", records, figures["seconds"], figures), run_id
 
     def weigh(self, name, records, seconds, figures):
         return {"name": name, "records": records, "seconds": seconds, "per_s": records / seconds,
@@ -271,8 +284,11 @@ class Peers(measure.Bench):
         run_id = self.begin(partitions)
         figures, output = self.run(run_id, self.command(kind, run_id, partitions, workers))
         points = json.loads(output.splitlines()[-1])
-        theirs, last_ms = self.rows(run_id, name)
-        equal = compare_rows(name, ours, theirs, records)
+        try:
+            equal, last_ms = apart(compare_topics, self.args.kafka, f"{ours}-rows", f"{run_id}-rows",
+                                   records)
+        except Unequal as e:
+            sys.exit(f"bench: {name}: {e}")
         self.topics("delete", run_id)
         row = self.weigh(name, records, (last_ms - points["first"]["ms"]) / 1e3, figures)
         half, end = points["half"], points["all"]
@@ -292,11 +308,12 @@ class Peers(measure.Bench):
         for repeat in range(self.args.repeat):
             say(f"{partitions} partition(s): round {repeat + 1} of {self.args.repeat}")
             runs.setdefault("raw", []).append(self.raw(partitions))
-            row, ours = self.millrace(partitions, workers)
+            row, ours = self.millrace(partitions, workers)  # ours: the id of the run
             runs.setdefault("millrace", []).append(row)
             for kind in kinds:
                 say(f"{partitions} partition(s): {PEERS[kind][0]}")
                 runs.setdefault(kind, []).append(self.peer(kind, partitions, workers, ours))
+            self.topics("delete", ours)
         rows = [measure.median_of(r) for r in runs.values()]
         for row, kind in zip(rows, runs):
             row["per_s_all"] = [round(run["per_s"]) for run in runs[kind]]
