@@ -349,7 +349,7 @@ def main():
     made.add_argument("--partitions", type=lambda t: [int(p) for p in t.split(",")], default=[1, 4],
                       metavar="N,..", help="of the topics (default 1,4)")
     made.add_argument("--workers", type=int, default=2, metavar="N",
-                      help="threads, or processes, of each where there are several partitions (default 2)")
+                      help="threads or processes of each, for several partitions (default 2)")
     made.add_argument("--scale", type=float, default=1.0, metavar="F",
                       help="times as many records as usual (default 1)")
     bench = Peers(made)
