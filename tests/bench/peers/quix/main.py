@@ -110,8 +110,7 @@ def application(brokers, source, target, name, guarantee, done, folder):
         # Its page "Checkpointing": state changes are written out and committed at a checkpoint, so
         # fewer of them is more throughput. The default of 5 s is kept.
         commit_interval=5.0,
-        # The default of librdkafka (64 MiB) is more than it can process in the same time; what
-        # helps is that a fetch brings more than 1 MiB of a partition.
+        # As in the other jobs, a fetch may bring more than 1 MiB of a partition.
         consumer_extra_config={"max.partition.fetch.bytes": 8 << 20},
         producer_extra_config={"linger.ms": 100})
     trades = app.topic(source, key_deserializer="str", value_deserializer="json")

@@ -56,7 +56,7 @@ public final class FlinkJob {
         // "State Backends": on the heap is the faster one while the state fits.
         to.set(StateBackendOptions.STATE_BACKEND, "hashmap");
         // "Checkpointing": exactly once. Every second, which is what millrace takes while it is
-        // behind; the state is a few KiB, and a longer interval was no faster.
+        // behind; the state is a few KiB.
         to.set(CheckpointingOptions.CHECKPOINTING_CONSISTENCY_MODE, CheckpointingMode.EXACTLY_ONCE);
         to.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(1));
         to.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
