@@ -51,10 +51,15 @@ run() {
     pid=$!
 }
 
-# Until the run has written something; it goes on for seconds after that.
+# How many candles readers see; 0 where nobody answers.
+candles() {
+    { timeout 5 kcat -b "$address" -C -t candles -o beginning -e -q -f x 2>/dev/null || true; } | wc -c
+}
+
+# wait_for_output COUNT: until the run has written more candles than that; it goes on for seconds after.
 wait_for_output() {
     local deadline=$((SECONDS + 40))
-    until [ -n "$(timeout 5 kcat -b "$address" -C -t candles -o beginning -c 1 -e -q -f x 2>/dev/null)" ]; do
+    until [ "$(candles)" -gt "$1" ]; do
         kill -0 "$pid" 2>/dev/null || fail "the run ended before the broker was stopped"
         [ "$SECONDS" -lt "$deadline" ] || fail "no candle after 40 s"
     done
@@ -81,7 +86,7 @@ rows() {
 }
 
 main() {
-    local status=0 began_ms
+    local status=0 began_ms before deadline
     [ -x "$MILLRACE" ] || fail "there is no binary $MILLRACE; ./mill build makes it"
     ./mill kafka down 2>/dev/null || true
     rm -rf "$WORK"
@@ -96,7 +101,7 @@ main() {
     broker=$(cut -d' ' -f1 "$MILL_KAFKA_DIR/broker-1/pid")
     prepare away
     run away
-    wait_for_output
+    wait_for_output 0
     kill -STOP "$broker"
     sleep "$AWAY_S" # this is the fault itself
     kill -0 "$pid" 2>/dev/null || fail "the run did not outlast the broker's absence"
@@ -107,9 +112,12 @@ main() {
     [ "$status" -eq 0 ] || fail "the stopped run ended with status $status"
     kill -CONT "$broker"
 
+    deadline=$((SECONDS + 40))
+    until before=$(candles) && [ "$before" -gt 0 ]; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "the broker does not answer 40 s after its absence"
+    done
     run away
-    sleep 1
-    wait_for_output
+    wait_for_output "$before"
     kill -STOP "$broker"
     sleep "$AWAY_S"
     kill -CONT "$broker"

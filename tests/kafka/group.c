@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/kafka/kafka.h"
 #include "support_kafka.h"
 
 TestSuite(group, .timeout = 120);
@@ -347,4 +348,121 @@ Test(group, an_instance_that_starts_twice_stops_the_first) {
     check_out(kind, log);
     log->ops->member_close(b.member);
     kind->close(kind->self, log);
+}
+
+/* What a broker does that works off, after it stood still, a request to join that librdkafka has long
+ * given up: it counts the member out in favour of one that does not exist. */
+static void join_as(const log_kind *kind, const mri_member *member) {
+    char text[256];
+    const char *const pairs[][2] = {{"bootstrap.servers", getenv("MR_KAFKA")},
+                                    {"group.id", member->group},
+                                    {"group.instance.id", member->transactional_id},
+                                    {"partition.assignment.strategy", "range"},
+                                    {"enable.auto.commit", "false"}};
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        cr_assert_eq(rd_kafka_conf_set(conf, pairs[i][0], pairs[i][1], text, sizeof text),
+                     RD_KAFKA_CONF_OK, "%s", text);
+    }
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    cr_assert_not_null(rk, "%s", text);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(topics, log_name(kind, "in"), RD_KAFKA_PARTITION_UA);
+    cr_assert_eq(rd_kafka_subscribe(rk, topics), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_topic_partition_list_destroy(topics);
+    int owned = 0;
+    for (int i = 0; i < 300 && owned < PARTITIONS; i++) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        if (message != NULL) rd_kafka_message_destroy(message);
+        rd_kafka_topic_partition_list_t *assigned = NULL;
+        cr_assert_eq(rd_kafka_assignment(rk, &assigned), RD_KAFKA_RESP_ERR_NO_ERROR);
+        owned = assigned->cnt;
+        rd_kafka_topic_partition_list_destroy(assigned);
+    }
+    cr_assert_eq(owned, PARTITIONS);
+    rd_kafka_destroy_flags(rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+Test(group, a_member_that_was_shut_out_by_itself_goes_on) {
+    const log_kind *kind = kafka_kind();
+    mri_log *log =
+        kafka_open((const char *const[]){"partition.assignment.strategy", "range", NULL});
+    log_topic(kind, log, "in", PARTITIONS, false);
+    log_topic(kind, log, "out", PARTITIONS, false);
+    static struct copier a;
+    publish_some(kind, log, 0, EACH / 2);
+    copier_open(&a, kind, log, "a", "pod-0");
+    for (int i = 0; i < 600 && a.copied < (uint64_t)PARTITIONS * EACH / 2; i++) {
+        copier_turns(&a, 100000);
+    }
+    for (uint32_t round = 1; round <= 2; round++) {
+        mr_error err = {0};
+        mri_record record = log_record("k", "of a transaction that is open meanwhile");
+        cr_assert_eq(log->ops->begin(a.member, &err), MR_OK, "%s", err.text);
+        cr_assert_eq(log->ops->send(a.member, a.out, 0, &record, &err), MR_OK, "%s", err.text);
+        join_as(kind, a.member);
+        /* As if its connection had broken. */
+        a.member->consumer->cut_us = kafka_now(a.member->log);
+        for (int i = 0; i < 600 && a.assignments <= round; i++) {
+            copier_turns(&a, 100000);
+        }
+        cr_assert_eq(a.assignments, round + 1);
+        cr_assert_eq(a.owns, (uint32_t)PARTITIONS);
+        cr_assert_eq(a.unchanged, a.came, "nobody else has been there");
+    }
+    publish_some(kind, log, EACH / 2, EACH);
+    for (int i = 0; i < 600 && a.copied < (uint64_t)PARTITIONS * EACH; i++) {
+        copier_turns(&a, 100000);
+    }
+    check_out(kind, log);
+    log->ops->member_close(a.member);
+    log->ops->close(log);
+}
+
+static void topic_delete(const char *name) {
+    char text[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    cr_assert_eq(
+        rd_kafka_conf_set(conf, "bootstrap.servers", getenv("MR_KAFKA"), text, sizeof text),
+        RD_KAFKA_CONF_OK, "%s", text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    cr_assert_not_null(rk, "%s", text);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(name);
+    rd_kafka_DeleteTopics(rk, &topic, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+    cr_assert_not_null(event);
+    cr_assert_eq(rd_kafka_event_error(event), RD_KAFKA_RESP_ERR_NO_ERROR);
+    rd_kafka_event_destroy(event);
+    rd_kafka_DeleteTopic_destroy(topic);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+}
+
+/* A topic may be missing for a moment, but not for ever. */
+Test(group, a_topic_that_is_deleted_is_told_by_its_name) {
+    const log_kind *kind = kafka_kind();
+    mri_log *log =
+        kafka_open((const char *const[]){"topic.metadata.propagation.max.ms", "2000",
+                                         "topic.metadata.refresh.interval.ms", "1000", NULL});
+    log_topic(kind, log, "in", PARTITIONS, false);
+    log_topic(kind, log, "out", PARTITIONS, false);
+    static struct copier a;
+    publish_some(kind, log, 0, EACH);
+    copier_open(&a, kind, log, "a", NULL);
+    for (int i = 0; i < 600 && a.copied < (uint64_t)PARTITIONS * EACH; i++) {
+        copier_turns(&a, 100000);
+    }
+    topic_delete(a.in);
+    const mri_env *env = kafka_env();
+    const int64_t began = env->now_us(env->self);
+    mr_status status = MR_OK;
+    while ((status == MR_OK || status == MR_ERR_BUSY) &&
+           env->now_us(env->self) - began < 60000000) {
+        status = copier_turn(&a, 100000);
+    }
+    cr_assert_eq(status, MR_ERR_TOPIC, "%d: %s", (int)status, a.err.text);
+    cr_assert_not_null(strstr(a.err.text, a.in), "%s", a.err.text);
+    log->ops->member_close(a.member);
+    log->ops->close(log);
 }
