@@ -125,11 +125,13 @@ mr_status mri_rows_read(mri_topic_rows *rows, const mri_record *record, mri_deco
         return mr_fail(err, MR_ERR_RECORD, NULL,
                        "it is not in Avro's single-object encoding, which begins with C3 01");
     }
-    mri_avro_plan *plan = NULL;
-    *reason = MRI_REASON_SCHEMA;
-    const mr_status status = mri_schemas_find(rows->schemas, fingerprint,
-                                              rows->env->now_us(rows->env->self), &plan, err);
-    if (status != MR_OK) return status;
+    mri_avro_plan *plan = mri_schemas_known(rows->schemas, fingerprint);
+    if (plan == NULL) { /* only then the time is asked for */
+        *reason = MRI_REASON_SCHEMA;
+        const mr_status status = mri_schemas_find(rows->schemas, fingerprint,
+                                                  rows->env->now_us(rows->env->self), &plan, err);
+        if (status != MR_OK) return status;
+    }
     *reason = MRI_REASON_UNDECODABLE;
     const char *body = (const char *)record->value + 10;
     return mri_avro_decode(plan, body, record->value_size - 10u, to, row, nulled, err);

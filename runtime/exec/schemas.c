@@ -129,6 +129,11 @@ static void missed_note(mri_schemas *schemas, uint64_t fingerprint, int64_t now_
     schemas->missed[at] = (struct missed){.fingerprint = fingerprint, .looked_us = now_us};
 }
 
+mri_avro_plan *mri_schemas_known(const mri_schemas *schemas, uint64_t fingerprint) {
+    const struct known *known = find(schemas, fingerprint);
+    return known == NULL ? NULL : known->plan;
+}
+
 mr_status mri_schemas_find(mri_schemas *schemas, uint64_t fingerprint, int64_t now_us,
                            mri_avro_plan **out, mr_error *err) {
     const struct known *known = find(schemas, fingerprint);

@@ -83,6 +83,8 @@ typedef struct mri_schemas mri_schemas; /* writer schemas by fingerprint, for on
 mri_schemas *mri_schemas_open(mri_log *log, const char *topic, const mr_schema *reader);
 /* MR_ERR_RECORD: nobody has announced this schema. Reads the topic again at most once per second.
  */
+/* The plan of a schema that was found before and fits; NULL: find() says. */
+mri_avro_plan *mri_schemas_known(const mri_schemas *, uint64_t fingerprint);
 mr_status mri_schemas_find(mri_schemas *, uint64_t fingerprint, int64_t now_us, mri_avro_plan **out,
                            mr_error *err);
 void mri_schemas_close(mri_schemas *);

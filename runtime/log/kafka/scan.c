@@ -145,6 +145,8 @@ struct mri_reader {
     rd_kafka_topic_t *handle; /* NULL: not started */
     rd_kafka_queue_t *queue;
     rd_kafka_message_t **messages; /* [0, held) are handed out */
+    struct kafka_prefetch prefetch;
+    struct kafka_level level;
     uint32_t held;
     mri_text headers; /* of the records handed out */
     char topic[MRI_NAME_MAX + 1];
@@ -240,6 +242,8 @@ static mr_status reader_start(mri_reader *reader, int64_t from, mr_error *err) {
     reader->done = false;
     reader->at = from;
     reader->heard_us = kafka_now(reader->log);
+    mri_kafka_prefetch_open(&reader->prefetch, reader->client);
+    reader->level = (struct kafka_level){.full = false};
     reader->queue = rd_kafka_queue_new(reader->client->rk);
     rd_kafka_topic_t *handle = rd_kafka_topic_new(reader->client->rk, reader->topic, NULL);
     if (handle != NULL && rd_kafka_consume_start_queue(handle, (int32_t)reader->partition, from,
@@ -316,6 +320,23 @@ mr_status mri_kafka_reader_open(mri_log *base, const char *name, uint32_t partit
     return reader_begin(kafka_log_of(base), name, partition, from, READ_STALL_US, out, err);
 }
 
+/* Up to `max` messages; waits a little for the first. */
+static void reader_take(mri_reader *reader, uint32_t max) {
+    const size_t before = rd_kafka_queue_length(reader->queue);
+    (void)mri_kafka_prefetch_owed(&reader->prefetch);
+    /* With a timeout it would wait for a full batch. */
+    ssize_t got = rd_kafka_consume_batch_queue(reader->queue, 0, reader->messages, max);
+    if (got == 0) {
+        got = rd_kafka_consume_batch_queue(reader->queue, READ_WAIT_MS, reader->messages, 1);
+    }
+    reader->held = got > 0 ? (uint32_t)got : 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < reader->held; i++) {
+        bytes += reader->messages[i]->len + reader->messages[i]->key_len;
+    }
+    mri_kafka_prefetch_taken(&reader->prefetch, &reader->level, before, reader->held, bytes);
+}
+
 mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *records,
                                 uint32_t *count, bool *done, mr_error *err) {
     mr_status status = MR_OK;
@@ -324,13 +345,8 @@ mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *re
     if (!reader->done) {
         if (max > KAFKA_BATCH_MAX) max = KAFKA_BATCH_MAX;
         mri_text_clear(&reader->headers);
-        /* With a timeout it would wait for a full batch. */
-        ssize_t got = rd_kafka_consume_batch_queue(reader->queue, 0, reader->messages, max);
-        if (got == 0) {
-            got = rd_kafka_consume_batch_queue(reader->queue, READ_WAIT_MS, reader->messages, 1);
-        }
-        reader->held = got > 0 ? (uint32_t)got : 0;
-        if (got > 0) reader_extend(reader);
+        reader_take(reader, max);
+        if (reader->held > 0) reader_extend(reader);
         for (uint32_t i = 0; status == MR_OK && i < reader->held && !reader->done; i++) {
             bool wanted = false;
             status = reader_message(reader, reader->messages[i], &wanted, err);
@@ -340,7 +356,7 @@ mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *re
         }
         mri_kafka_headers_place(&reader->headers, records, *count);
         const int64_t now = kafka_now(reader->log);
-        if (got > 0) reader->heard_us = now;
+        if (reader->held > 0) reader->heard_us = now;
         const int64_t patience = reader->extended ? reader->wait_us : READ_STALL_US;
         if (status == MR_OK && !reader->done && now - reader->heard_us > patience) {
             status = reader_stalled(reader, err);
