@@ -401,8 +401,8 @@ Test(group, a_member_that_was_shut_out_by_itself_goes_on) {
         cr_assert_eq(log->ops->begin(a.member, &err), MR_OK, "%s", err.text);
         cr_assert_eq(log->ops->send(a.member, a.out, 0, &record, &err), MR_OK, "%s", err.text);
         join_as(kind, a.member);
-        /* As if its connection had broken. */
-        a.member->consumer->cut_us = kafka_now(a.member->log);
+        /* As if its session had timed out. */
+        atomic_store(&a.member->consumer->cut_us, kafka_now(a.member->log));
         for (int i = 0; i < 600 && a.assignments <= round; i++) {
             copier_turns(&a, 100000);
         }

@@ -191,6 +191,8 @@ static void client_on_line(const rd_kafka_t *rk, int level, const char *facility
     const bool idle_talk = strcmp(facility, "CONFWARN") == 0 && strstr(text, "ignored by") != NULL;
     const bool trying = strstr(text, ": retrying") != NULL; /* on its own */
     bool warn = level <= 4 && !idle_talk && !trying;
+    /* It gives the member id up with that, and no connection has to break. */
+    if (warn && strcmp(facility, "SESSTMOUT") == 0) atomic_store(&client->cut_us, kafka_now(log));
     uint32_t kept_back = 0;
     (void)pthread_mutex_lock(&log->line_lock);
     if (warn && strstr(text, "brokers are down") == NULL) {
@@ -230,7 +232,7 @@ static void client_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message
 static void client_on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
     struct kafka_client *client = opaque;
     client->cut = true;
-    client->cut_us = kafka_now(client->log);
+    atomic_store(&client->cut_us, kafka_now(client->log));
     (void)code;
     client_on_line(rk, LINE_ERROR, "ERROR", reason);
 }

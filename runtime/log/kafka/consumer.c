@@ -2,10 +2,13 @@
  *
  * A static member that is told that another one has taken its place is told so for one of two reasons.
  * Somebody else has been started under its name: then it has to go. Or it was itself: when a broker
- * does not answer, librdkafka connects again and joins once more, and if both requests reach the
- * broker in the end, the one whose answer nobody waits for may win. The second only happens after a
- * connection broke, so a member that has lost one just now comes back under its name, and one that has
- * not, ends; so does one whose process stood still, for then it was given up and its place was free.
+ * does not answer for a session, librdkafka gives its member id up, and the broker takes a heartbeat
+ * without one for that of another member; or it connects again and joins once more, and if both
+ * requests reach the broker in the end, the one whose answer nobody waits for may win. The group does
+ * not tell: a static member that is replaced keeps the client.id and host of the one before. But the
+ * second only happens after a session timed out or a connection broke, so a member to which that
+ * happened just now comes back under its name, and one to which it did not, ends; so does one whose
+ * process stood still, for then it was given up and its place was free.
  * Where both are true at once, the other process hears of it, has lost no connection, and ends; two
  * that both have trouble stop after a few times. */
 #include "log/kafka/kafka.h"
@@ -20,8 +23,9 @@ enum {
     CLOSE_POLL_MS = 100
 };
 
-/* How long after a broken connection a request of before may still come to light: as long as a broker
- * stands still without losing its place in the cluster, and the client waits to connect again. */
+/* How long after the end of a session or a connection a request of before may still come to light: as
+ * long as a broker stands still without losing its place in the cluster, and the client waits to
+ * connect again. */
 #define ECHO_US (INT64_C(60) * 1000 * 1000)
 
 static const uint64_t one = 1;
@@ -120,8 +124,8 @@ void mri_kafka_consumer_close(mri_member *member) {
 static mr_status consumer_anew(mri_member *member, mr_error *err) {
     mr_status status = MR_OK;
     mri_log_line(member->log->env, MRI_WARN,
-                 "msg=\"consumer made anew\" group=%s reason=\"a join of before the connection "
-                 "broke has taken its place\"",
+                 "msg=\"consumer made anew\" group=%s reason=\"a request of its own has taken "
+                 "its place\"",
                  member->group);
     member->changed = true;
     mri_kafka_offer_drop(member);
@@ -142,7 +146,7 @@ mr_status mri_kafka_consumer_fatal(mri_member *member, mr_error *err) {
     if (code != RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
         return mri_kafka_fail(member->log, err, MR_ERR_IO, "group '%s': %s", member->group, text);
     }
-    const int64_t now = kafka_now(member->log), cut_us = member->consumer->cut_us;
+    const int64_t now = kafka_now(member->log), cut_us = atomic_load(&member->consumer->cut_us);
     const bool own =
         cut_us > 0 && now - cut_us <= ECHO_US && !mri_kafka_stood_still(member->log, ECHO_US);
     if (own && mri_kafka_strike(&member->consumer_strikes, now)) return consumer_anew(member, err);

@@ -100,8 +100,9 @@ struct kafka_client {
     mri_member *member; /* NULL: of the log itself */
     enum kafka_role role;
     struct kafka_failure failure;
-    bool cut;               /* a connection broke since it was cleared; as `failure` */
-    int64_t cut_us;         /* when the last one did; 0: none has */
+    bool cut; /* a connection broke since it was cleared; as `failure` */
+    /* When the last one did, or a session with the group timed out; 0: none has. */
+    _Atomic int64_t cut_us;
     int64_t lines_since_us; /* these two under kafka_log.line_lock */
     uint32_t lines;
 };

@@ -64,13 +64,16 @@ static rd_kafka_resp_err_t offset_ask(rd_kafka_t *rk, const char *topic, uint32_
     return code;
 }
 
-static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, const char *topic,
-                            uint32_t partition, int64_t *low, int64_t *end, mr_error *err) {
-    const struct kafka_wait wait = mri_kafka_wait(log, WATERMARK_WAIT_US);
+static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, int64_t wait_us,
+                            const char *topic, uint32_t partition, int64_t *low, int64_t *end,
+                            mr_error *err) {
+    const struct kafka_wait wait = mri_kafka_wait(log, wait_us);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    int slice_ms = KAFKA_SLICE_MS;
     for (;;) {
-        const int ms = mri_kafka_left_ms(log, &wait, KAFKA_SLICE_MS);
+        const int ms = mri_kafka_left_ms(log, &wait, slice_ms);
         if (ms == 0) break;
+        slice_ms = 2 * KAFKA_SLICE_MS; /* a broker that is slow, but answers */
         code = offset_ask(rk, topic, partition, RD_KAFKA_OFFSET_BEGINNING, ms, low);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             code = offset_ask(rk, topic, partition, RD_KAFKA_OFFSET_END, ms, end);
@@ -89,7 +92,7 @@ static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, const char *t
 /* Asked of a read_committed handle the second answer is the last stable offset. */
 mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_t partition,
                                int64_t *low, int64_t *stable, mr_error *err) {
-    return watermarks(log, log->reader->rk, topic, partition, low, stable, err);
+    return watermarks(log, log->reader->rk, WATERMARK_WAIT_US, topic, partition, low, stable, err);
 }
 
 /* --- bounds ------------------------------------------------------------------------------------- */
@@ -127,12 +130,13 @@ mr_status mri_kafka_bounds(mri_log *base, const char *name, uint32_t partition, 
     mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
     if (status == MR_OK) status = uncommitted_client(log, &uncommitted, err);
     if (status == MR_OK) {
-        status =
-            watermarks(log, log->reader->rk, name, partition, &bounds->low, &bounds->stable, err);
+        status = watermarks(log, log->reader->rk, WATERMARK_WAIT_US, name, partition, &bounds->low,
+                            &bounds->stable, err);
     }
     if (status == MR_OK) {
         /* Asked last, so that it never lies before the stable end. */
-        status = watermarks(log, uncommitted, name, partition, &low, &bounds->high, err);
+        status = watermarks(log, uncommitted, WATERMARK_WAIT_US, name, partition, &low,
+                            &bounds->high, err);
     }
     return status;
 }
@@ -162,17 +166,21 @@ struct mri_reader {
     bool done;
 };
 
-/* The high watermark is known once the first answer is there. */
-static void reader_extend(mri_reader *reader) {
-    if (reader->extended || reader->wait_us == 0) return;
+/* Asked once the first answer is there, so that no reader is opened and waits for nothing. The
+ * client's own high watermark may be an old one. */
+static mr_status reader_extend(mri_reader *reader, mr_error *err) {
+    if (reader->extended || reader->wait_us == 0) return MR_OK;
+    rd_kafka_t *uncommitted = NULL;
     int64_t low = 0, high = 0;
-    reader->extended = true;
-    if (rd_kafka_get_watermark_offsets(reader->client->rk, reader->topic,
-                                       (int32_t)reader->partition, &low,
-                                       &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-        high > reader->until) {
-        reader->until = high;
+    mr_status status = uncommitted_client(reader->log, &uncommitted, err);
+    if (status == MR_OK) {
+        status = watermarks(reader->log, uncommitted, WATERMARK_WAIT_US, reader->topic,
+                            reader->partition, &low, &high, err);
     }
+    if (status != MR_OK) return status;
+    reader->extended = true;
+    if (high > reader->until) reader->until = high;
+    return MR_OK;
 }
 
 /* *wanted: it is a record of the range. */
@@ -267,16 +275,18 @@ void mri_kafka_reader_close(mri_reader *reader) {
     free(reader);
 }
 
-/* wait_us: how long transactions of other programs are waited for. */
+/* ask_us: how long the broker may take to tell where the partition ends; wait_us: how long
+ * transactions of other programs are waited for. */
 static mr_status reader_make(struct kafka_log *log, const char *name, uint32_t partition,
-                             int64_t wait_us, mri_reader **out, mr_error *err) {
+                             int64_t ask_us, int64_t wait_us, mri_reader **out, mr_error *err) {
     struct kafka_topic topic;
     mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
     if (status != MR_OK) return status;
     mri_reader *reader = mri_calloc(1, sizeof *reader);
     *reader = (mri_reader){.log = log, .partition = partition};
     (void)snprintf(reader->topic, sizeof reader->topic, "%s", name);
-    status = mri_kafka_watermarks(log, name, partition, &reader->low, &reader->stable, err);
+    status = watermarks(log, log->reader->rk, ask_us, name, partition, &reader->low,
+                        &reader->stable, err);
     reader->until = reader->stable;
     reader->wait_us = wait_us;
     if (status == MR_OK) status = scanner_take(log, &reader->client, err);
@@ -290,9 +300,10 @@ static mr_status reader_make(struct kafka_log *log, const char *name, uint32_t p
 }
 
 static mr_status reader_begin(struct kafka_log *log, const char *name, uint32_t partition,
-                              int64_t from, int64_t wait_us, mri_reader **out, mr_error *err) {
+                              int64_t from, int64_t ask_us, int64_t wait_us, mri_reader **out,
+                              mr_error *err) {
     mri_reader *reader = NULL;
-    mr_status status = reader_make(log, name, partition, wait_us, &reader, err);
+    mr_status status = reader_make(log, name, partition, ask_us, wait_us, &reader, err);
     if (status != MR_OK) return status;
     if (from != MRI_OFFSET_NONE && (from < reader->low || from > reader->stable)) {
         status =
@@ -317,7 +328,8 @@ static mr_status reader_begin(struct kafka_log *log, const char *name, uint32_t 
  * its beginning. */
 mr_status mri_kafka_reader_open(mri_log *base, const char *name, uint32_t partition, int64_t from,
                                 mri_reader **out, mr_error *err) {
-    return reader_begin(kafka_log_of(base), name, partition, from, READ_STALL_US, out, err);
+    return reader_begin(kafka_log_of(base), name, partition, from, WATERMARK_WAIT_US, READ_STALL_US,
+                        out, err);
 }
 
 /* Up to `max` messages; waits a little for the first. */
@@ -346,7 +358,7 @@ mr_status mri_kafka_reader_next(mri_reader *reader, uint32_t max, mri_record *re
         if (max > KAFKA_BATCH_MAX) max = KAFKA_BATCH_MAX;
         mri_text_clear(&reader->headers);
         reader_take(reader, max);
-        if (reader->held > 0) reader_extend(reader);
+        if (reader->held > 0) status = reader_extend(reader, err);
         for (uint32_t i = 0; status == MR_OK && i < reader->held && !reader->done; i++) {
             bool wanted = false;
             status = reader_message(reader, reader->messages[i], &wanted, err);
@@ -391,7 +403,8 @@ mr_status mri_kafka_scan(mri_log *base, const char *name, uint32_t partition, mr
     struct kafka_log *log = kafka_log_of(base);
     mri_reader *reader = NULL;
     const int64_t wait_us = mri_kafka_being_written(log, name, partition) ? 0 : READ_STALL_US;
-    mr_status status = reader_begin(log, name, partition, MRI_OFFSET_NONE, wait_us, &reader, err);
+    mr_status status =
+        reader_begin(log, name, partition, MRI_OFFSET_NONE, KAFKA_WAIT_US, wait_us, &reader, err);
     if (status != MR_OK) return status;
     status = reader_rest(reader, fn, arg, err);
     mri_kafka_reader_close(reader);
@@ -409,7 +422,7 @@ mr_status mri_kafka_end_offset(mri_log *base, const char *name, uint32_t partiti
     struct kafka_log *log = kafka_log_of(base);
     mri_reader *reader = NULL;
     const int64_t wait_us = mri_kafka_being_written(log, name, partition) ? 0 : END_STALL_US;
-    mr_status status = reader_make(log, name, partition, wait_us, &reader, err);
+    mr_status status = reader_make(log, name, partition, KAFKA_WAIT_US, wait_us, &reader, err);
     if (status != MR_OK) return status;
     *next = 0; /* when there is no record at all */
     reader->lenient = true;
