@@ -133,18 +133,32 @@ Test(kafka_assign, a_cooperative_member_keeps_what_it_has_and_stands_where_it_st
     fake_member_end(member);
 }
 
-Test(kafka_assign, a_seek_that_fails_is_told_by_the_turn) {
+/* Nothing is fetched until all stand where they should, those that are restored as well. */
+Test(kafka_assign, a_seek_that_fails_is_made_up_for_in_a_later_turn) {
     mri_member *member = start(1, true);
     fake_assign(member, both);
+    cr_assert_eq(mri_kafka_return(member, &err), MR_OK, "nobody is astray");
     fake_rebalance(member, GIVEN, last);
     fake_says(FAKE_SEEK, STATE, 0, 1);
     cr_assert_eq(mri_kafka_offer_take(member, &err), MR_ERR_BUSY);
     fake_expect(&err, "topic 'in' partition 0: no seek to offset 0");
     cr_assert_eq(fake_told.assigned, 2u, "what came is the engine's none the less");
     expect_owned(member, 4, (const uint32_t[]){0, 1, 2, 3});
+    mri_record records[4];
+    uint32_t count = 7;
+    cr_assert_eq(mri_kafka_fetch(member, 0, 0, 4, records, &count, &err), MR_OK);
+    cr_assert_eq(count, 0u, "they may lie behind a gap");
+    fake_says(FAKE_SEEK, RD_KAFKA_RESP_ERR_NO_ERROR, 0, 3);
+    fake_says(FAKE_SEEK, STATE, 0, 1);
+    cr_assert_eq(mri_kafka_return(member, &err), MR_ERR_BUSY);
+    fake_expect(&err, "topic 'in' partition 3: no seek to offset 0");
+    cr_assert_eq(mri_kafka_return(member, &err), MR_OK, "%s", err.text);
+    cr_assert_not(member->astray);
     fake_says(FAKE_SEEK, STATE, 0, 1);
     fake_rebalance(member, TAKEN, first);
     cr_assert_eq(member->trouble.status, MR_ERR_BUSY);
+    cr_assert(member->astray);
+    cr_assert_eq(mri_kafka_return(member, &err), MR_OK, "%s", err.text);
     member->trouble.status = MR_OK;
     fake_says(FAKE_UNASSIGN, STATE, 0, 1);
     fake_rebalance(member, TAKEN, last);
@@ -201,6 +215,7 @@ Test(kafka_assign, the_first_trouble_of_the_engine_is_told) {
     fake_told.fails = MR_ERR_FENCED;
     fake_rebalance(member, TAKEN, first);
     cr_assert_eq(member->trouble.status, MR_ERR_FENCED);
+    cr_assert(member->astray, "what stays was not sought");
     fake_told.fails = MR_ERR_IO;
     fake_rebalance(member, TAKEN, both);
     cr_assert_eq(member->trouble.status, MR_ERR_FENCED);
@@ -297,5 +312,25 @@ Test(kafka_assign, doubt_stays_until_all_is_read) {
     cr_assert_eq(mri_kafka_settle(member, &err), MR_OK, "%s", err.text);
     cr_assert_not(member->unknown);
     cr_assert_eq(mri_kafka_queue_find(member, 0, 2)->next, 12);
+    fake_member_end(member);
+}
+
+/* Where the answer to it was not known, a failure is asked for again. */
+Test(kafka_assign, a_failure_that_passes_is_told_once) {
+    mri_member *member = start(1, false);
+    fake_assign(member, both);
+    struct kafka_queue *queue = mri_kafka_queue_find(member, 0, 2);
+    mri_record records[4];
+    uint32_t count = 0;
+    queue->failed = (mr_error){.status = MR_ERR_IO};
+    cr_assert_eq(mri_kafka_fetch(member, 0, 2, 4, records, &count, &err), MR_ERR_IO);
+    cr_assert_eq(mri_kafka_fetch(member, 0, 2, 4, records, &count, &err), MR_ERR_IO);
+    queue->failed = (mr_error){.status = MR_ERR_BUSY};
+    cr_assert_eq(mri_kafka_fetch(member, 0, 2, 4, records, &count, &err), MR_ERR_BUSY);
+    cr_assert(member->astray);
+    const uint32_t seeks = fake_count(FAKE_SEEK);
+    cr_assert_eq(mri_kafka_return(member, &err), MR_OK, "%s", err.text);
+    cr_assert_eq(fake_count(FAKE_SEEK), seeks + 2);
+    cr_assert_eq(queue->failed.status, MR_OK);
     fake_member_end(member);
 }

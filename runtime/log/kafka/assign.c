@@ -186,6 +186,7 @@ void mri_kafka_unassign(mri_member *member) {
     member->partitions = NULL;
     member->partition_count = 0;
     member->membership = NULL;
+    member->astray = false;
 }
 
 static void membership_set(mri_member *member, rd_kafka_consumer_group_metadata_t *membership) {
@@ -193,9 +194,11 @@ static void membership_set(mri_member *member, rd_kafka_consumer_group_metadata_
     member->membership = membership;
 }
 
-/* librdkafka's place of a partition that stays may be an old one. */
+/* librdkafka's place of a partition that stays may be an old one. What cannot be moved now is moved
+ * by mri_kafka_return(): the engine seeks those of its tasks, but none that is still restored. */
 static mr_status queues_seek(mri_member *member, mr_error *err) {
     const uint32_t count = member->partition_count * member->input_count;
+    member->astray = true;
     for (uint32_t i = 0; i < count; i++) {
         struct kafka_queue *queue = &member->queues[i];
         const mr_status status = mri_kafka_queue_seek(member, queue, queue->next, err);
@@ -203,7 +206,12 @@ static mr_status queues_seek(mri_member *member, mr_error *err) {
         mri_kafka_queue_drop(queue);
         queue->passed = 0;
     }
+    member->astray = false;
     return MR_OK;
+}
+
+mr_status mri_kafka_return(mri_member *member, mr_error *err) {
+    return member->astray ? queues_seek(member, err) : MR_OK;
 }
 
 /* --- coming ----------------------------------------------------------------------------------- */
@@ -274,7 +282,7 @@ static mr_status offer_take(mri_member *member, const struct numbers *numbers, b
     }
     rd_kafka_topic_partition_list_destroy(places);
     if (status != MR_OK) return status;
-    /* The engine hears of what has come all the same; trying again, it seeks itself. */
+    /* The engine hears of what has come all the same. */
     mr_error stuck = {.status = MR_OK};
     const mr_status sought = member->cooperative ? queues_seek(member, &stuck) : MR_OK;
     queues_merge(member, numbers, queues);
@@ -353,6 +361,8 @@ static mr_status member_revoke(mri_member *member, const rd_kafka_topic_partitio
         if (member->partition_count == 0) mri_kafka_unassign(member);
     } else if (status == MR_OK) {
         status = queues_seek(member, err);
+    } else {
+        member->astray = true;
     }
     free(going.partitions);
     /* What is still open holds outputs of partitions that are gone. */

@@ -224,7 +224,8 @@ struct mri_member {
     const mri_member_events *events; /* during member_poll */
     mr_error trouble;                /* of a callback; returned by member_poll */
     bool changed;                    /* an assignment came or went in this poll */
-    uint32_t *partitions;            /* owned, ascending */
+    bool astray; /* librdkafka may stand elsewhere: nothing is fetched before it is moved */
+    uint32_t *partitions; /* owned, ascending */
     uint32_t partition_count;
     struct kafka_queue *queues;                     /* [index of partition * input_count + input] */
     rd_kafka_consumer_group_metadata_t *membership; /* as of the assignment; NULL: none */
@@ -382,6 +383,9 @@ void mri_kafka_offer_drop(mri_member *member);
 /* Reads what the group has committed once that is in doubt, and tells the engine which partitions
  * are not where it left them. MR_ERR_BUSY: not yet. */
 mr_status mri_kafka_settle(mri_member *member, mr_error *err);
+/* Moves librdkafka to where the member stands, if that could not be done at once. MR_ERR_BUSY: not
+ * yet. */
+mr_status mri_kafka_return(mri_member *member, mr_error *err);
 /* Forgets the assignment and frees its queues. */
 void mri_kafka_unassign(mri_member *member);
 /* Moves librdkafka's place; what it has queued by then is void. */

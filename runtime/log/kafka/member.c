@@ -230,6 +230,7 @@ static mr_status member_serve(mri_member *member, mr_error *err) {
         status = mri_kafka_offer_take(member, err);
     }
     if (status == MR_OK && member->trouble.status == MR_OK) status = mri_kafka_settle(member, err);
+    if (status == MR_OK && member->trouble.status == MR_OK) status = mri_kafka_return(member, err);
     if (member->trouble.status == MR_OK) return status;
     if (err != NULL) *err = member->trouble;
     status = member->trouble.status;
@@ -272,6 +273,7 @@ static void queue_destroy(struct kafka_queue *queue, uint32_t from, uint32_t to)
 void mri_kafka_queue_drop(struct kafka_queue *queue) {
     queue_destroy(queue, queue->held, queue->count);
     queue->held = queue->ready = queue->count = 0;
+    queue->failed = (mr_error){.status = MR_OK};
 }
 
 mr_status mri_kafka_queue_seek(mri_member *member, const struct kafka_queue *queue, int64_t next,
@@ -370,9 +372,10 @@ mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition
                           mri_record *records, uint32_t *count, mr_error *err) {
     struct kafka_queue *queue = NULL;
     *count = 0;
-    const mr_status status = queue_need(member, input, partition, &queue, err);
+    mr_status status = queue_need(member, input, partition, &queue, err);
     if (status != MR_OK) return status;
     queue_release(queue);
+    if (member->astray) return MR_OK; /* what comes now may lie behind a gap */
     queue_fill(member, queue, max);
     mri_text_clear(&queue->headers);
     while (*count < max && queue->ready < queue->count) {
@@ -384,7 +387,12 @@ mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition
     /* Records before the failure are handed out first. */
     if (queue->failed.status == MR_OK || *count > 0) return MR_OK;
     if (err != NULL) *err = queue->failed;
-    return queue->failed.status;
+    status = queue->failed.status;
+    if (status == MR_ERR_BUSY) { /* it passes, but librdkafka does not go on there by itself */
+        queue->failed = (mr_error){.status = MR_OK};
+        member->astray = true;
+    }
+    return status;
 }
 
 void mri_kafka_release(mri_member *member, uint32_t input, uint32_t partition) {
