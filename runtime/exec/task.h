@@ -299,6 +299,7 @@ struct mri_worker {
     mri_text key, value;
     /* cadence */
     int64_t commit_now_us;    /* when the last commit ended */
+    int64_t commit_began_us;  /* and when it began, if it succeeded */
     int64_t waiting_since_us; /* first output that waits; MR_TIME_NONE: none */
     int64_t commit_mean_us;
     int64_t undrained_now_us; /* since when its input has not been drained; MR_TIME_NONE: it is */

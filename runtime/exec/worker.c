@@ -99,7 +99,7 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
     worker->sends_now = sends_now(worker);
     worker->waiting_since_us = worker->undrained_now_us = worker->moved_now_us = MR_TIME_NONE;
     worker->empty_now_us = MR_TIME_NONE;
-    worker->commit_now_us = worker->env->now_us(worker->env->self);
+    worker->commit_now_us = worker->commit_began_us = worker->env->now_us(worker->env->self);
     worker->stats_lock = lock;
     mri_stats_open(worker);
     if (worker->config.undo_bytes_max == 0) worker->config.undo_bytes_max = MRI_UNDO_BYTES_MAX;
@@ -230,6 +230,7 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     }
     mri_counters_copy(&worker->committed, &worker->stats);
     const int64_t now_us = env->now_us(env->self), took_us = now_us - began_us;
+    worker->commit_began_us = began_us;
     worker->stats.commits++;
     worker->stats.commit_us_sum += took_us;
     worker->stats.commit_us_last = took_us;
@@ -321,7 +322,7 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
     }
     if (worker->waiting_since_us == MR_TIME_NONE) worker->waiting_since_us = now_us;
     if (now_us - worker->waiting_since_us >= max_us) return true;
-    return drained && since_us >= min_us;
+    return drained && now_us - worker->commit_began_us >= min_us;
 }
 
 void mri_worker_wake(mri_worker *worker) {

@@ -176,8 +176,9 @@ def main():
     made.add_argument("--warm", type=int, default=3, help="seconds before them (default 3)")
     made.add_argument("--stages", type=numbers, default=[1, 4], metavar="N,..",
                       help="one behind the other: 1, 4 (default both)")
-    made.add_argument("--deliveries", type=lambda t: t.split(","), default=["exactly-once"],
-                      metavar="NAME,..", help="default exactly-once")
+    made.add_argument("--deliveries", type=lambda t: t.split(","), metavar="NAME,..",
+                      default=["at-least-once", "exactly-once"],
+                      help="at-least-once, exactly-once (default both)")
     bench = Latency(made)
     args = bench.args
     rows = [row for rate in args.rates for row in measure_rate(bench, rate)]

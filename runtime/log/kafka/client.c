@@ -188,7 +188,9 @@ static void client_on_line(const rd_kafka_t *rk, int level, const char *facility
         if ((unsigned char)*c < ' ') *c = ' ';
     }
     /* Handles of one kind are told about settings of the other kind; that is meant so. */
-    const bool idle_talk = strcmp(facility, "CONFWARN") == 0 && strstr(text, "ignored by") != NULL;
+    const bool idle_talk =
+        strcmp(facility, "CONFWARN") == 0 &&
+        (strstr(text, "ignored by") != NULL || strstr(text, "enable.gapless.guarantee") != NULL);
     const bool trying = strstr(text, ": retrying") != NULL; /* on its own */
     bool warn = level <= 4 && !idle_talk && !trying;
     /* It gives the member id up with that, and no connection has to break. */

@@ -242,6 +242,7 @@ struct mri_member {
     mri_rebuild kind;              /* of the new producer that is to come */
     int64_t rebuilt[MRI_REBUILDS]; /* since it was opened */
     int64_t began_us;              /* the open transaction */
+    int64_t settled_us;            /* when the broker is most likely through with the last one */
     uint64_t commit_id, commit_count;
     struct kafka_note *notes; /* [partition * input_count + input]: the last commit it knows of */
     uint32_t note_count;

@@ -427,12 +427,16 @@ mr_status mri_kafka_member_poll(mri_member *member, int64_t timeout_us,
         (void)taken;
         status = member_serve(member, err);
         const bool woken = atomic_exchange(&member->woken, false);
-        if (status != MR_OK || woken || member->changed || member_has_records(member)) break;
-        int64_t left = deadline - kafka_now(member->log);
+        if (status != MR_OK || woken || member->changed) break;
+        const int64_t now = kafka_now(member->log), settles = member->settled_us - now;
+        if (settles <= 0 && member_has_records(member)) break;
+        int64_t left = deadline - now;
         if (mri_kafka_prefetch_owed(&member->prefetch) && left > PREFETCH_OWED_US) {
             left = PREFETCH_OWED_US;
         }
         if (left <= 0) break;
+        /* Rows that are read now would begin a transaction too soon, and not be seen any sooner. */
+        if (settles > 0 && settles < left) left = settles;
         if (left > POLL_SLICE_US) left = POLL_SLICE_US;
         struct pollfd ready = {.fd = member->wake_fd, .events = POLLIN};
         (void)poll(&ready, 1, (int)((left + 999) / 1000));

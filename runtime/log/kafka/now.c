@@ -24,7 +24,7 @@ static mr_status now_open(mri_member *member, mr_error *err) {
     static const struct kafka_pair defaults[] = {{"linger.ms", "0"}, {NULL, NULL}};
     static const struct kafka_pair fixed[] = {
         {"enable.gapless.guarantee", "true"},
-        {"message.timeout.ms", "10000"}, /* as long as a commit waits for them */
+        {"message.timeout.ms", "0"}, /* a record given up would be a gap; a commit waits 10 s */
         {NULL, NULL},
     };
     const struct kafka_client_config config = {
