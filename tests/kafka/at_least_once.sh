@@ -126,19 +126,23 @@ log "SEED=$SEED KILLS=$KILLS"
 address=$(./mill kafka up)
 pipeline wild at-least-once false
 pipeline calm exactly-once true
-start wild
-trades 0 "$TRADES" | kcat -b "$address" -P -t trades -K '|' -X partitioner=murmur2_random \
-    -X topic.metadata.refresh.interval.ms=500 2>/dev/null &
-feeder=$!
-for ((i = 0; i < KILLS; i++)); do
-    wait_for_more wild
-    sleep "0.$((RANDOM % 5))$((RANDOM % 10))" # the moment is the seed's choice, nothing is waited for
-    kill -KILL "$pid"
-    wait "$pid" 2>/dev/null || true
+# Each process has trades of its own to come, so that there is always something to kill it at.
+part=$((TRADES / (KILLS + 1)))
+for ((i = 0; i <= KILLS; i++)); do
     start wild
+    [ "$i" -lt "$KILLS" ] && end=$(((i + 1) * part)) || end=$TRADES
+    trades $((i * part)) "$end" | kcat -b "$address" -P -t trades -K '|' \
+        -X partitioner=murmur2_random -X topic.metadata.refresh.interval.ms=500 2>/dev/null &
+    feeder=$!
+    if [ "$i" -lt "$KILLS" ]; then
+        wait_for_more wild
+        sleep "0.$((RANDOM % 5))$((RANDOM % 10))" # the seed's choice, nothing is waited for
+        kill -KILL "$pid"
+        wait "$pid" 2>/dev/null || true
+    fi
+    wait "$feeder" || fail "the trades were not written"
+    feeder=''
 done
-wait "$feeder" || fail "the trades were not written"
-feeder=''
 wait_for_rows wild
 stop wild
 start calm
