@@ -310,9 +310,9 @@ mr_status mri_kafka_topic_ensure(mri_log *base, const mri_topic_config *config,
 /* A topic that must be there, from the cache or the broker. */
 mr_status mri_kafka_topic_find(struct kafka_log *log, const char *name, struct kafka_topic *out,
                                mr_error *err);
-/* The broker has it now, with so many partitions at least. False also where it does not answer. This
- * handle of librdkafka, which remembers for minutes that a topic was missing, is told of it. */
-bool mri_kafka_topic_is_there(rd_kafka_t *rk, const char *name, uint32_t partitions);
+/* The broker has it now, with so many partitions at least. False also where it does not answer in
+ * `ms`. This handle of librdkafka, which remembers for minutes that a topic was missing, is told. */
+bool mri_kafka_topic_is_there(rd_kafka_t *rk, const char *name, uint32_t partitions, int ms);
 /* As above, and `partition` is one of its. */
 mr_status mri_kafka_topic_need(struct kafka_log *log, const char *name, uint32_t partition,
                                struct kafka_topic *out, mr_error *err);

@@ -158,7 +158,8 @@ static mr_status doubt_settle(mri_member *member, mr_error *err) {
     member->asked_us = now;
     const uint32_t partitions = member->note_count / member->input_count;
     for (uint32_t i = 0; i < member->input_count; i++) {
-        if (mri_kafka_topic_is_there(member->consumer->rk, member->inputs[i], partitions)) continue;
+        rd_kafka_t *rk = member->consumer->rk;
+        if (mri_kafka_topic_is_there(rk, member->inputs[i], partitions, KAFKA_SLICE_MS)) continue;
         if (now - member->doubt_us < KAFKA_WAIT_US) return MR_OK;
         return mri_kafka_fail(member->log, err, MR_ERR_TOPIC,
                               "group '%s': topic '%s' with its %" PRIu32

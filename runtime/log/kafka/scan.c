@@ -81,7 +81,7 @@ static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, int64_t wait_
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
         /* The topic was there before: a broker that takes up its work again may not know it yet. */
         if (mri_kafka_permanent(code) && !mri_kafka_unknown(code)) break;
-        if (mri_kafka_unknown(code)) (void)mri_kafka_topic_is_there(rk, topic, partition + 1);
+        if (mri_kafka_unknown(code)) (void)mri_kafka_topic_is_there(rk, topic, partition + 1, ms);
         mri_kafka_pause();
     }
     return mri_kafka_fail(log, err, mri_kafka_permanent(code) ? MR_ERR_TOPIC : MR_ERR_BUSY,

@@ -47,12 +47,12 @@ static void cache_put(struct kafka_log *log, const struct kafka_topic *topic) {
 /* --- what the broker has ---------------------------------------------------------------------- */
 
 /* *partitions 0: no such topic. *ready: every partition has a leader. */
-static rd_kafka_resp_err_t topic_ask(rd_kafka_t *rk, const char *name, uint32_t *partitions,
+static rd_kafka_resp_err_t topic_ask(rd_kafka_t *rk, const char *name, int ms, uint32_t *partitions,
                                      bool *ready) {
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, name, NULL);
     if (handle == NULL) return rd_kafka_last_error();
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 0, handle, &metadata, KAFKA_CALL_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(rk, 0, handle, &metadata, ms);
     rd_kafka_topic_destroy(handle);
     *partitions = 0;
     *ready = false;
@@ -85,7 +85,7 @@ static mr_status topic_look(struct kafka_log *log, const char *name, bool expect
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     do {
         bool ready = false;
-        code = topic_ask(log->reader->rk, name, partitions, &ready);
+        code = topic_ask(log->reader->rk, name, KAFKA_CALL_MS, partitions, &ready);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             if (*partitions == 0 && !expected) return MR_OK;
             if (*partitions > 0 && ready) return MR_OK;
@@ -121,10 +121,11 @@ mr_status mri_kafka_topic_find(struct kafka_log *log, const char *name, struct k
     return MR_OK;
 }
 
-bool mri_kafka_topic_is_there(rd_kafka_t *rk, const char *name, uint32_t partitions) {
+bool mri_kafka_topic_is_there(rd_kafka_t *rk, const char *name, uint32_t partitions, int ms) {
     uint32_t found = 0;
     bool ready = false;
-    return topic_ask(rk, name, &found, &ready) == RD_KAFKA_RESP_ERR_NO_ERROR && found >= partitions;
+    return topic_ask(rk, name, ms, &found, &ready) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           found >= partitions;
 }
 
 mr_status mri_kafka_topic_need(struct kafka_log *log, const char *name, uint32_t partition,
