@@ -157,6 +157,35 @@ Test(exec_rows, a_small_undo_log_only_commits_more_often) {
     exec_trades_close(&trades);
 }
 
+/* All tasks of a worker share one transaction, and close their windows at the same moment. */
+Test(exec_rows, a_turn_ends_when_its_transaction_has_become_large) {
+    enum { BATCH = 50, TURNS_MAX = 2000 };
+    exec_trades trades;
+    exec x;
+    random_start();
+    exec_trades_open(&trades, ROWS, KEYS, 0);
+    open_all(&x, &trades);
+    exec_start(&x, "s", (exec_run){.batch_rows = BATCH, .undo_bytes_max = 4096});
+    int64_t read = 0;
+    uint32_t parts = 0;
+    for (int turn = 0; turn < TURNS_MAX && read < ROWS; turn++) {
+        bool progress = false;
+        cr_assert_eq(exec_turn(&x, &progress), MR_OK, "%s", x.err.text);
+        const int64_t now = exec_stats(&x).rows_in;
+        cr_assert_lt(now - read, 2 * BATCH, "one batch is large already, and %d rows were read",
+                     (int)(now - read));
+        read = now;
+    }
+    cr_assert_eq(read, ROWS, "every task has its turn");
+    exec_settle(&x);
+    for (uint32_t p = 0; p < PARTITIONS; p++) {
+        parts += strlen(exec_rows(&x, "out", p)) > 0;
+    }
+    cr_assert_gt(parts, 1u);
+    exec_close(&x);
+    exec_trades_close(&trades);
+}
+
 Test(exec_rows, a_restart_between_any_two_commits_changes_nothing) {
     exec_trades trades;
     exec x, y;
