@@ -32,6 +32,7 @@ REJOIN_S = 40     # after SIGCONT
 DRAIN_S = 90      # without any progress, nothing being broken
 HEAL_S = 60       # back to lag 0 after a broker's restart
 FAILPOINT_S = 90  # until a failpoint is reached
+VISITS_MAX = 10   # the last of which strikes: one that catches up commits once a second, and input ends
 FEED_S = 30       # the input flows at least so long
 SABOTAGE_RECORDS = 2_000_000  # more of them are not read a second time
 RATE_MAX = 15_000  # records per second
@@ -119,7 +120,8 @@ class Failpoints(Scenario):
         worker.failpoint = None
         if self.queue:
             name = self.queue.pop()
-            worker.failpoint = f"{name}:{self.dice.randint(1, 2 if name.startswith('snapshot') else 25)}"
+            visits = 2 if name.startswith("snapshot") else VISITS_MAX
+            worker.failpoint = f"{name}:{self.dice.randint(1, visits)}"
             self.armed[worker] = time.monotonic()
 
     def died(self, worker, code):
