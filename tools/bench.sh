@@ -92,7 +92,7 @@ bench_java() {
 # A broker as people run it, not the small one of the tests. Sets $address and $pids.
 # shellcheck disable=SC2034 # read by kafka_up()
 bench_kafka() {
-    KAFKA_RUN=$BENCH_WORK/kafka
+    KAFKA_RUN=$BENCH_WORK/broker # no benchmark has that name: its folder is made anew
     KAFKA_JVM=(-Xms1g -Xmx1g -XX:+UseG1GC -Djava.awt.headless=true)
     KAFKA_SETTINGS=$'log.segment.bytes=268435456\n'
     trap 'kafka_down' EXIT

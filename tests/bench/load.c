@@ -152,6 +152,7 @@ static void load_kafka(const char *brokers, const char *topic, uint32_t partitio
     set(conf, "linger.ms", rate == 0 ? "20" : "0");
     set(conf, "compression.codec", codec);
     set(conf, "queue.buffering.max.messages", "1000000");
+    set(conf, "message.timeout.ms", "60000"); /* a broker that is gone is told of */
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     if (rk == NULL) fail("librdkafka", text);
