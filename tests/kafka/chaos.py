@@ -32,7 +32,7 @@ REJOIN_S = 40     # after SIGCONT
 DRAIN_S = 90      # without any progress, nothing being broken
 HEAL_S = 60       # back to lag 0 after a broker's restart
 FAILPOINT_S = 90  # until a failpoint is reached
-VISITS_MAX = 10   # the last of which strikes: one that catches up commits once a second, and input ends
+VISITS_MAX = 10   # the last of which strikes: one that catches up commits once a second
 FEED_S = 30       # the input flows at least so long
 SABOTAGE_RECORDS = 2_000_000  # more of them are not read a second time
 RATE_MAX = 15_000  # records per second
@@ -52,6 +52,8 @@ GOALS = {
 
 class Scenario:
     """One goal on one cluster. `dice` decides, `count` says how often."""
+
+    endless = False  # the input flows until the last fault
 
     def __init__(self, goal, run, dice, count, gap, options):
         self.goal, self.run, self.dice, self.count, self.options = goal, run, dice, count, options
@@ -99,7 +101,10 @@ class Kills(Scenario):
 
 
 class Failpoints(Scenario):
-    """Every process has one failpoint at a time, and the next one when it has died of it."""
+    """Every process has one failpoint at a time, and the next one when it has died of it. A failpoint
+    waits for its n-th commit, so there has to be input for as long as one of them waits."""
+
+    endless = True
 
     def start(self):
         self.run.snapshots = True
@@ -341,13 +346,14 @@ class Torture:
         return line
 
     def play(self, run, scenario, line, rate):
-        run.feed(rate)
+        run.feed(rate, scenario.endless)
         scenario.start()
         scenario.act()
         run.on_death = None
         fed = run.feeder.poll() is None
         run.feed_end(run.records / rate + 120)
         healed = run.drain(HEAL_S if line["goal"] == "R4" else DRAIN_S)
+        line["records"] = run.records
         scenario.notes.append(f"lag 0 after {healed:.0f} s" + ("" if fed else ", input ended before"))
         run.stop_all()
         line["exits"] = len(run.exits)

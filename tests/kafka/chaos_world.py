@@ -201,7 +201,7 @@ class Run:
         self.folder.mkdir(parents=True)
         self.workers, self.exits, self.crashes, self.on_death = [], [], [], None
         self.snapshots, self.feeder, self.lags = False, None, {}
-        self.dumped = False
+        self.dumped = self.more = False
 
     def add_worker(self, static):
         worker = Worker(self, len(self.workers), static)
@@ -230,11 +230,14 @@ class Run:
                 return
             time.sleep(min(left, 0.05))
 
-    def feed(self, rate):
+    def feed(self, rate, more=False):
+        """more: beyond the records of this run, until feed_end."""
         log = open(self.folder / "feed.log", "w")
         self.feeder = subprocess.Popen(
             [TOOLS / "chaos_feed", self.cluster.address, self.input, str(PARTITIONS), str(self.records),
-             str(KEYS), str(self.seed), str(int(rate))], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+             str(KEYS), str(self.seed), str(int(rate))] + ["more"] * more, stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log)
+        self.more = more
         log.close()
         deadline = time.monotonic() + 60
         while not self.topic_exists(self.input):  # workers refuse a foreign topic that is not there
@@ -248,6 +251,8 @@ class Run:
         return f'topic "{topic}" with {PARTITIONS} partitions' in text
 
     def feed_end(self, within):
+        if self.more:
+            self.feeder.terminate()
         deadline = time.monotonic() + within
         while self.feeder.poll() is None:
             if time.monotonic() > deadline:
@@ -255,6 +260,7 @@ class Run:
             self.tick(0.2)
         if self.feeder.returncode != 0:
             raise Failure(f"the feed failed: {(self.folder / 'feed.log').read_text()[-500:]}")
+        self.records = int((self.folder / "feed.log").read_text().split("fed ")[-1])
 
     def lag(self, stage):
         """Records that the stage has yet to read; None: the brokers do not say."""

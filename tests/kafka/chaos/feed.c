@@ -1,8 +1,10 @@
 /* feed.c: writes trades that depend on nothing but a seed into a topic.
  *
- *   feed BROKERS TOPIC PARTITIONS RECORDS KEYS SEED RATE
+ *   feed BROKERS TOPIC PARTITIONS RECORDS KEYS SEED RATE [more]
  *
- * RATE is records per second, 0 as fast as it goes. Each key counts its records from 1 on in `seq`.
+ * RATE is records per second, 0 as fast as it goes. With `more` it goes on beyond RECORDS until
+ * SIGTERM. The last line says how many there are: `fed N`. Each key counts its records from 1 on in
+ * `seq`.
  * Event time rises from record to record, so that no row is late whatever the partition. Between
  * them stand records of transactions that are aborted, with key GHOST and times far ahead: whoever
  * reads them is wrong at once. The last record of each partition is an ordinary one.
@@ -10,6 +12,7 @@
  * When a delivery fails for good, what stands in the topic says where to go on. */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,7 +39,15 @@ struct feed {
     uint64_t seed;
     int64_t stored[PARTITIONS_MAX]; /* number of the last record that the topic holds; -1: none */
     bool failed;                    /* a delivery */
+    bool more;                      /* RECORDS are the fewest */
 };
+
+static volatile sig_atomic_t told_to_end;
+
+static void on_term(int number) {
+    (void)number;
+    told_to_end = 1;
+}
 
 static _Noreturn void die(const char *what, const char *why) {
     (void)fprintf(stderr, "feed: %s: %s\n", what, why);
@@ -218,6 +229,11 @@ static struct trade trade_next(const struct feed *feed, int64_t number, int64_t 
     return t;
 }
 
+/* What another attempt has sent counts, too: the partitions end at the same number. */
+static bool at_end(const struct feed *feed, int64_t number) {
+    return number >= feed->records && (!feed->more || told_to_end);
+}
+
 /* One producer's life. True: all is in the topic. */
 static bool attempt(struct feed *feed, rd_kafka_t *rk, rd_kafka_t *ghost) {
     int64_t *seq = calloc((size_t)feed->keys, sizeof *seq);
@@ -230,7 +246,8 @@ static bool attempt(struct feed *feed, rd_kafka_t *rk, rd_kafka_t *ghost) {
     const int64_t began_us = now_us();
     int64_t sent = 0;
     feed->failed = false;
-    for (int64_t number = 0; number < feed->records && !feed->failed; number++) {
+    for (int64_t number = 0; !at_end(feed, number) && !feed->failed; number++) {
+        if (number >= feed->records) feed->records = number + 1;
         const struct trade t = trade_next(feed, number, seq, cents);
         const int64_t time_us = FIRST_US + number * STEP_US;
         char key[32], value[256];
@@ -259,8 +276,9 @@ static bool attempt(struct feed *feed, rd_kafka_t *rk, rd_kafka_t *ghost) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8) {
-        (void)fprintf(stderr, "usage: feed BROKERS TOPIC PARTITIONS RECORDS KEYS SEED RATE\n");
+    if (argc != 8 && (argc != 9 || strcmp(argv[8], "more") != 0)) {
+        (void)fprintf(stderr,
+                      "usage: feed BROKERS TOPIC PARTITIONS RECORDS KEYS SEED RATE [more]\n");
         return 2;
     }
     static struct feed feed;
@@ -270,7 +288,9 @@ int main(int argc, char **argv) {
                          .records = strtoll(argv[4], NULL, 10),
                          .keys = strtoll(argv[5], NULL, 10),
                          .seed = strtoull(argv[6], NULL, 10),
-                         .rate = strtoll(argv[7], NULL, 10)};
+                         .rate = strtoll(argv[7], NULL, 10),
+                         .more = argc == 9};
+    if (feed.more) (void)signal(SIGTERM, on_term);
     if (feed.partitions < 1 || feed.partitions > PARTITIONS_MAX || feed.records < 1 ||
         feed.keys < 1) {
         die("arguments", "partitions 1..256, at least one record and one key");
