@@ -123,7 +123,7 @@ void rig_close(rig *r) {
 }
 
 void rig_feed(rig *r, const char *json) {
-    mri_decode_target to = {&r->batch, r->strings};
+    mri_decode_target to = {.batch = &r->batch, .strings = r->strings};
     mr_error err = {0};
     const uint32_t row = r->batch.rows;
     if (row == MR_BATCH_ROWS) {

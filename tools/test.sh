@@ -135,7 +135,10 @@ test_close() {
 
 test_setup() {
     local packages=$PACKAGES_BUILD$PACKAGES_TEST
-    case " $1 " in *' asan '* | *' fuzz '* | *' tsan '*) packages+=$PACKAGES_CLANG ;; esac
+    case " $1 " in *' asan '* | *' fuzz '* | *' tsan '* | *' faults '* | *' kafka '*)
+        packages+=$PACKAGES_CLANG
+        ;;
+    esac
     case " $1 " in *' kafka '* | *' long '*) packages+=$PACKAGES_KAFKA ;; esac
     packages_ensure "./mill test" "$packages"
 }

@@ -11,7 +11,13 @@ typedef enum mri_record_format { MRI_AVRO = 1, MRI_JSON } mri_record_format;
 typedef struct mri_decode_target {
     mr_batch *batch;
     mr_arena *strings;
+    /* Strings out of the text become copies here, for a text that dies before the batch, and the
+     * pointer moves behind them; there is room for the text and MRI_COPY_SLACK bytes. NULL: they are
+     * views. Only CSV looks at it. */
+    char *copies;
 } mri_decode_target;
+
+enum { MRI_COPY_SLACK = 8 };
 
 /* --- Avro ------------------------------------------------------------------------------------ */
 

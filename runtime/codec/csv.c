@@ -167,28 +167,41 @@ static mr_status fail_cell(const mri_csv_decoder *d, uint32_t column, struct csv
                    why);
 }
 
-/* Bytes before the next comma or the end; NULL: among them are quotes, or others than ASCII's. */
-static const char *take_ascii(const char *at, const char *end) {
+/* What stands in front of the next comma or the end; copied on the way, in steps of MRI_COPY_SLACK
+ * bytes. NULL: among it are quotes, or others than ASCII's. */
+static const char *take_ascii(const char *at, const char *end, char *copy) {
     const uint64_t ones = UINT64_MAX / 255, highs = ones << 7;
     for (; end - at >= 8; at += 8) {
-        uint64_t bytes = 0;
-        memcpy(&bytes, at, sizeof bytes);
+        const uint64_t bytes = mri_take_load(at);
         const uint64_t comma = bytes ^ ones * ',', quote = bytes ^ ones * '"';
-        const uint64_t found = ((comma - ones) & ~comma) | ((quote - ones) & ~quote) | bytes;
-        if ((found & highs) != 0) break;
+        const uint64_t found =
+            (((comma - ones) & ~comma) | ((quote - ones) & ~quote) | bytes) & highs;
+        if (copy != NULL) {
+            memcpy(copy, at, 8);
+            copy += 8;
+        }
+        if (found == 0) continue;
+        at += __builtin_ctzll(found) / 8; /* the first one is none by a borrow */
+        return *at == ',' ? at : NULL;
     }
     while (at < end && *at != ',') {
         if (*at == '"' || (unsigned char)*at >= 0x80) return NULL;
+        if (copy != NULL) *copy++ = *at;
         at++;
     }
     return at;
 }
 
+static void keep_string(mri_decode_target *to, mr_string *cell, const char *data, size_t size) {
+    *cell = (mr_string){to->copies != NULL ? to->copies : data, (uint32_t)size};
+    if (to->copies != NULL) to->copies += size;
+}
+
 /* A cell as nearly all are: without quotes, in the usual form. False: nothing was taken, and the long
  * way says what it is, or what is wrong with it. */
 static bool take_plain(const mri_csv_decoder *d, uint32_t index, struct csv_line *line,
-                       const mr_batch *batch, uint32_t row) {
-    const mr_column column = batch->columns[index];
+                       mri_decode_target *to, uint32_t row) {
+    const mr_column column = to->batch->columns[index];
     const char *at = NULL;
     switch (column.type) {
     case MR_F64:
@@ -201,9 +214,9 @@ static bool take_plain(const mri_csv_decoder *d, uint32_t index, struct csv_line
         at = mri_take_time(line->at, line->end, &d->date, &column.i64[row]);
         break;
     case MR_STRING:
-        at = take_ascii(line->at, line->end);
+        at = take_ascii(line->at, line->end, to->copies);
         if (at == line->at || at == NULL || at - line->at > UINT32_MAX) return false;
-        column.str[row] = (mr_string){line->at, (uint32_t)(at - line->at)};
+        keep_string(to, &column.str[row], line->at, (size_t)(at - line->at));
         break;
     case MR_BOOL:
     case MR_BYTES:
@@ -225,7 +238,7 @@ static void date_keep(mri_csv_decoder *d, const char *text, size_t size) {
 }
 
 static mr_status decode_cell(mri_csv_decoder *d, uint32_t column, struct csv_cell cell,
-                             const mri_decode_target *to, uint32_t row, mr_error *err) {
+                             mri_decode_target *to, uint32_t row, mr_error *err) {
     const mr_column_def *def = &d->schema->columns[column];
     const char *why = NULL;
     if (cell.size == 0 && !cell.quoted) {
@@ -233,12 +246,16 @@ static mr_status decode_cell(mri_csv_decoder *d, uint32_t column, struct csv_cel
         return def->nullable ? MR_OK
                              : fail_cell(d, column, cell, "is empty, and may not be null", err);
     }
+    const bool view = !cell.doubled;
     cell = plain_cell(cell, to->strings);
     if (def->type == MR_STRING && !mri_utf8_valid(cell.data, cell.size)) {
         return fail_cell(d, column, cell, "is not UTF-8", err);
     }
     if (mri_cell_text(to, column, row, def->flags, (mri_span){cell.data, cell.size}, &why)) {
         if (def->type == MR_TIMESTAMP) date_keep(d, cell.data, cell.size);
+        if (def->type != MR_STRING || !view || to->copies == NULL) return MR_OK;
+        memcpy(to->copies, cell.data, cell.size);
+        keep_string(to, &to->batch->columns[column].str[row], cell.data, cell.size);
         return MR_OK;
     }
     return fail_cell(d, column, cell, why, err);
@@ -254,7 +271,7 @@ mr_status mri_csv_decode(mri_csv_decoder *d, const char *line, size_t size, mri_
     for (; cursor.more; cells++) {
         struct csv_cell cell;
         if (cells < d->cells && d->columns[cells] != NO_COLUMN &&
-            take_plain(d, (uint32_t)d->columns[cells], &cursor, to->batch, row)) {
+            take_plain(d, (uint32_t)d->columns[cells], &cursor, to, row)) {
             continue;
         }
         if (!take_cell(&cursor, &cell)) {

@@ -173,15 +173,18 @@ static bool is_view(mr_string cell, const char *line, uint32_t size) {
            (uintptr_t)cell.data < (uintptr_t)line + size;
 }
 
-static char *room_take(mri_io_owner *owner, size_t bytes) {
+/* At least so many bytes for strings of the batch; what was not used stays for the next line. */
+static char *room_for(mri_io_owner *owner, size_t bytes) {
     if (owner->room_size < bytes) {
         owner->room_size = bytes > ROOM_BYTES ? bytes : ROOM_BYTES;
         owner->room = mri_alloc(owner->strings, owner->room_size);
     }
-    char *taken = owner->room;
-    owner->room += bytes;
-    owner->room_size -= bytes;
-    return taken;
+    return owner->room;
+}
+
+static void room_used(mri_io_owner *owner, char *end) {
+    owner->room_size -= (size_t)(end - owner->room);
+    owner->room = end;
 }
 
 /* The line dies with the next one, so cells that are views of it move to the batch's memory. */
@@ -193,7 +196,7 @@ static void keep_strings(const mr_decoder *d, const char *line, uint32_t size,
         if (is_view(cell, line, size)) bytes += cell.size;
     }
     if (bytes == 0) return;
-    char *to = room_take(d->owner, bytes);
+    char *to = room_for(d->owner, bytes);
     for (uint32_t i = 0; i < d->string_count; i++) {
         mr_string *cell = &batch->columns[d->strings[i]].str[row];
         if (!is_view(*cell, line, size)) continue;
@@ -201,14 +204,20 @@ static void keep_strings(const mr_decoder *d, const char *line, uint32_t size,
         cell->data = to;
         to += cell->size;
     }
+    room_used(d->owner, to);
 }
 
 static mr_status io_decode(mr_decoder *d, const char *line, uint32_t size, mr_batch *batch,
                            uint32_t row, mr_error *err) {
     assert(d->owner->strings != NULL);
-    mri_decode_target to = {batch, d->owner->strings};
-    const mr_status status = d->csv != NULL ? mri_csv_decode(d->csv, line, size, &to, row, err)
-                                            : mri_json_decode(d->json, line, size, &to, row, err);
+    mri_decode_target to = {.batch = batch, .strings = d->owner->strings};
+    if (d->csv != NULL) {
+        to.copies = room_for(d->owner, (size_t)size + MRI_COPY_SLACK);
+        const mr_status status = mri_csv_decode(d->csv, line, size, &to, row, err);
+        room_used(d->owner, to.copies);
+        return status;
+    }
+    const mr_status status = mri_json_decode(d->json, line, size, &to, row, err);
     if (status == MR_OK && d->string_count > 0) keep_strings(d, line, size, batch, row);
     return status;
 }

@@ -17,7 +17,7 @@ static void check_again(mr_arena *arena, const mr_schema *schema, const mr_batch
     mri_avro_encoder *encoder = NULL;
     mri_avro_plan *plan = NULL;
     mr_batch *again = support_batch(arena, schema);
-    mri_decode_target to = {again, arena};
+    mri_decode_target to = {.batch = again, .strings = arena};
     mri_text bytes = {0};
     uint64_t print = 0, found = 0;
     int64_t nulled = 0;
@@ -43,7 +43,7 @@ static void check_generic(mr_arena *arena, const mri_avro_plan *plan, mr_string 
     mri_avro_type *type = NULL;
     mri_avro_plan other = *plan;
     mr_batch *batch = support_batch(arena, plan->reader);
-    mri_decode_target to = {batch, arena};
+    mri_decode_target to = {.batch = batch, .strings = arena};
     int64_t nulled = 0;
     mr_error err = {0};
     FUZZ_CHECK(mri_avro_parse(arena, writer.data, writer.size, &type, &err) == MR_OK);
@@ -59,7 +59,7 @@ static void check_generic(mr_arena *arena, const mri_avro_plan *plan, mr_string 
 
 static void read_value(mr_arena *arena, mri_avro_plan *plan, mr_string writer, mr_string body) {
     mr_batch *batch = support_batch(arena, plan->reader);
-    mri_decode_target to = {batch, arena};
+    mri_decode_target to = {.batch = batch, .strings = arena};
     int64_t nulled = 0;
     mr_error err = {0};
     const mr_status status = mri_avro_decode(plan, body.data, body.size, &to, 0, &nulled, &err);

@@ -12,7 +12,7 @@ enum { ROWS = 8 };
 static void check_again(mr_arena *arena, const mr_schema *schema, const mr_batch *from) {
     mri_text text = {0};
     mr_batch *again = support_batch(arena, schema);
-    mri_decode_target to = {again, arena};
+    mri_decode_target to = {.batch = again, .strings = arena};
     mri_csv_decoder *decoder = NULL;
     mr_error err = {0};
     support_check_row(schema, from, 0);
@@ -33,7 +33,7 @@ static void check_again(mr_arena *arena, const mr_schema *schema, const mr_batch
 static void read_lines(mr_arena *arena, const mr_schema *schema, mri_csv_decoder *decoder,
                        fuzz_input *in) {
     mr_batch *batch = support_batch(arena, schema);
-    mri_decode_target to = {batch, arena};
+    mri_decode_target to = {.batch = batch, .strings = arena};
     for (int i = 0; i < ROWS && in->left > 0; i++) {
         mr_error err = {0};
         const mr_string part = fuzz_part(in);

@@ -19,7 +19,7 @@ struct reader {
 /* Row 0 of what was read is written, read as row 1 and written again. */
 static void check_again(struct reader *r) {
     mri_text once = {0}, twice = {0};
-    mri_decode_target to = {r->batch, r->strings};
+    mri_decode_target to = {.batch = r->batch, .strings = r->strings};
     mr_error err = {0};
     support_check_row(r->schema, r->batch, 0);
     mri_json_encode(r->schema, r->batch, 0, &once);
@@ -56,7 +56,7 @@ void fuzz_one(const uint8_t *data, size_t size) {
     for (int i = 0; i < ROWS && in.left > 0; i++) {
         const mr_string part = fuzz_part(&in);
         char *text = fuzz_copy(part.data, part.size);
-        mri_decode_target to = {r.batch, r.strings};
+        mri_decode_target to = {.batch = r.batch, .strings = r.strings};
         const mr_status status = mri_json_decode(r.decoder, text, part.size, &to, 0, &err);
         FUZZ_STATUS(status, &err);
         FUZZ_CHECK(status == MR_OK || status == MR_ERR_RECORD);

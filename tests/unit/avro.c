@@ -245,7 +245,7 @@ Test(avro, our_records_are_what_avro_c_reads) {
         cr_assert_eq(mri_avro_plan_open(arena, text, strlen(text), schema, &plan, &err), MR_OK);
         cr_assert_null(plan->generic);
         mr_batch *from = support_batch(arena, schema), *to = support_batch(arena, schema);
-        mri_decode_target target = {to, arena};
+        mri_decode_target target = {.batch = to, .strings = arena};
         int64_t nulled = 0;
         for (uint32_t row = 0; row < 30; row++) {
             support_random_row(arena, schema, from, row);
@@ -407,7 +407,7 @@ static void check_pairs(bool nested, int rounds) {
         refused += !p.fits;
         if (p.fits) {
             generic += plan->generic != NULL;
-            mri_decode_target to = {support_batch(arena, p.reader), arena};
+            mri_decode_target to = {.batch = support_batch(arena, p.reader), .strings = arena};
             for (int i = 0; i < 8; i++) {
                 check_row(&p, plan, &to);
             }
@@ -471,7 +471,7 @@ Test(avro, what_does_not_fit_is_named_with_the_fix) {
 
 static mr_status decode(mri_avro_plan *plan, const char *bytes, size_t size, mr_batch *batch) {
     int64_t nulled = 0;
-    mri_decode_target to = {batch, arena};
+    mri_decode_target to = {.batch = batch, .strings = arena};
     return mri_avro_decode(plan, bytes, size, &to, 0, &nulled, &err);
 }
 

@@ -40,7 +40,7 @@ static struct reader reader_open(const char *schema) {
 static mr_status read_bytes(struct reader *r, const char *text, size_t size) {
     char *copy = mri_malloc(size);
     if (size > 0) memcpy(copy, text, size);
-    mri_decode_target to = {r->batch, arena};
+    mri_decode_target to = {.batch = r->batch, .strings = arena};
     err.text[0] = '\0';
     const mr_status status = mri_json_decode(r->decoder, copy, size, &to, 0, &err);
     if (status == MR_OK) support_check_row(r->schema, r->batch, 0);
@@ -249,7 +249,7 @@ Test(json, random_rows_survive_the_way_there_and_back) {
         mr_batch *from = support_batch(arena, schema), *to = support_batch(arena, schema);
         mri_json_decoder *decoder = NULL;
         cr_assert_eq(mri_json_decoder_open(arena, schema, &decoder, &err), MR_OK);
-        mri_decode_target target = {to, arena};
+        mri_decode_target target = {.batch = to, .strings = arena};
         for (uint32_t row = 0; row < SUPPORT_ROWS; row++) {
             support_random_row(arena, schema, from, row);
             mri_text text = {0};
