@@ -3,10 +3,11 @@
 
 A topic with records and a stage that has never run: from exec until the first row is processed, as
 /status tells, asked every few milliseconds; until it is committed; and until `/ready`. Once more when
-the stage has run before, in which case it has a group and topics. `--version` is the program alone.
+the stage has run before, in which case it has a group and topics. `--version` is the program alone;
+beside it stands an empty program that is linked to the same libraries.
 """
 
-# mill: kafka bench_load
+# mill: kafka bench_load bench_empty
 
 import os
 import re
@@ -23,6 +24,7 @@ from measure import Column, http_get, say
 POLL_S = 0.002
 WAIT_S = 120
 RECORDS = 20000
+PROGRAM_RUNS = 200
 GOALS = {"first_ms": 300, "version_ms": 5, "stripped_mb": 5}
 
 PIPELINE = """pipeline: {name}
@@ -103,20 +105,17 @@ class Startup(measure.Bench):
         subprocess.run([self.tool("load"), "kafka", self.args.kafka, topic, "4", str(records)],
                        check=True, stderr=subprocess.DEVNULL)
 
-    def version_ms(self):
-        def once():
-            began = time.monotonic()
-            subprocess.run([self.args.binary, "--version"], check=True, stdout=subprocess.DEVNULL)
-            return (time.monotonic() - began) * 1e3
-        return statistics.median(once() for _ in range(50))
-
-    def spawn_ms(self):
-        """What starting any program takes here."""
-        def once():
-            began = time.monotonic()
-            subprocess.run(["true"], check=True)
-            return (time.monotonic() - began) * 1e3
-        return statistics.median(once() for _ in range(50))
+    def program_ms(self):
+        """`--version`, an empty program with its libraries, and any program, in turn."""
+        commands = {"version_ms": [self.args.binary, "--version"], "libraries_ms": [self.tool("empty")],
+                    "spawn_ms": ["true"]}
+        times = {name: [] for name in commands}
+        for _ in range(PROGRAM_RUNS):
+            for name, command in commands.items():
+                began = time.monotonic()
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                times[name].append((time.monotonic() - began) * 1e3)
+        return {name: statistics.median(some) for name, some in times.items()}
 
     def stripped_mb(self):
         target = self.path("stripped")
@@ -126,7 +125,8 @@ class Startup(measure.Bench):
 
 COLUMNS = [Column("http_ms", "http ms", "{:.0f}"), Column("first_ms", "first record", "{:.0f}", -1),
            Column("committed_ms", "committed", "{:.0f}", -1), Column("ready_ms", "/ready", "{:.0f}", -1),
-           Column("version_ms", "--version", "{:.1f}", -1), Column("spawn_ms", "any program", "{:.1f}"),
+           Column("version_ms", "--version", "{:.1f}", -1), Column("libraries_ms", "its libraries", "{:.1f}"),
+           Column("spawn_ms", "any program", "{:.1f}"),
            Column("stripped_mb", "MB", "{:.2f}", -1), Column("others_cores", "others")]
 
 
@@ -150,8 +150,7 @@ def measure_all(bench, args):
     others = max(0.0, (measure.machine_busy_s() - busy - own) / (time.monotonic() - began))
     rows = [{"name": name, **measure.median_of(times), "others_cores": others}
             for name, times in runs.items()]
-    rows.append({"name": "the program", "version_ms": bench.version_ms(),
-                 "spawn_ms": bench.spawn_ms(), "stripped_mb": bench.stripped_mb()})
+    rows.append({"name": "the program", **bench.program_ms(), "stripped_mb": bench.stripped_mb()})
     return rows
 
 
