@@ -251,6 +251,8 @@ static bool output_waits(const struct mri_worker *worker) {
         if (task->must_commit || task->letters) return true;
         if (!task->dirty) continue;
         if (task->time.final_us != task->time_committed.final_us) return true;
+        /* Ended where it ended before: the run waits for nothing but this commit. */
+        if (worker->config.until_end && task->time.final_us != MR_TIME_NONE) return true;
         if (worker->stage->sink_count > 0) return true;
         for (uint32_t k = 0; k < worker->stage->output_count; k++) {
             if (task->outputs[k].any) return true;

@@ -316,6 +316,22 @@ Test(exec_idle, an_empty_partition_ends_at_once) {
     exec_close(&x);
 }
 
+/* It has nothing to say that was not said, and does not wait for the quiet commit. */
+Test(exec_idle, a_second_run_until_the_same_end_is_over_at_once) {
+    exec x;
+    open_raw(&x, 3);
+    trade(&x, "A", x.wall_us);
+    exec_start(&x, "s", (exec_run){.until_end = true});
+    exec_until_end(&x);
+    exec_kill(&x);
+    const int64_t began_us = x.now_us;
+    exec_start(&x, "s", (exec_run){.until_end = true});
+    exec_until_end(&x);
+    cr_assert_lt(x.now_us - began_us, S / 2);
+    cr_assert_eq(lines(exec_by_key(&x, "bars")), 1);
+    exec_close(&x);
+}
+
 Test(exec_idle, the_clock_decides_nothing_in_a_run_until_the_end) {
     random_start();
     exec x;

@@ -63,7 +63,7 @@ static const struct kafka_pair common_defaults[] = {
     {"retry.backoff.ms", "5"},           {NULL, NULL},
 };
 static const struct kafka_pair reader_defaults[] = {
-    {"fetch.wait.max.ms", "10"},
+    {"fetch.wait.max.ms", "1"}, /* the answer that tells of the end is held for so long */
     {"queued.max.messages.kbytes", "16384"},
     {"check.crcs", "true"},
     {"fetch.error.backoff.ms", "50"},
