@@ -15,6 +15,7 @@
 enum {
     AT_ONCE = 2,     /* restores of one worker; more would only share its thread */
     TURN_US = 20000, /* when the restores of a turn begin no further one */
+    MEASURE_AFTER_US = 1000 * 1000,
 };
 
 /* --- tasks ---------------------------------------------------------------------------------------
@@ -236,8 +237,11 @@ static mr_status opening_turn(struct mri_worker *worker, struct mri_opening *ope
 }
 
 /* How long the changelogs are whose turn has not come, one per turn: for the progress that people
- * see. A log that does not answer now answers when they are read. */
+ * see, who look only at restores that take a while. A log that does not answer now answers when they
+ * are read. */
 static void opening_measure(struct mri_worker *worker) {
+    const int64_t since_us = worker->env->now_us(worker->env->self) - worker->moved_now_us;
+    if (worker->opening_count == 0 || since_us < MEASURE_AFTER_US) return;
     for (uint32_t i = 0; i < worker->opening_count; i++) {
         struct mri_opening *opening = &worker->opening[i];
         mri_bounds bounds = {0};

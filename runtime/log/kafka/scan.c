@@ -64,20 +64,16 @@ static rd_kafka_resp_err_t offset_ask(rd_kafka_t *rk, const char *topic, uint32_
     return code;
 }
 
-static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, int64_t wait_us,
-                            const char *topic, uint32_t partition, int64_t *low, int64_t *end,
-                            mr_error *err) {
-    const struct kafka_wait wait = mri_kafka_wait(log, wait_us);
+static mr_status watermark(struct kafka_log *log, rd_kafka_t *rk, const struct kafka_wait *wait,
+                           const char *topic, uint32_t partition, int64_t which, int64_t *offset,
+                           mr_error *err) {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
     int slice_ms = KAFKA_SLICE_MS;
     for (;;) {
-        const int ms = mri_kafka_left_ms(log, &wait, slice_ms);
+        const int ms = mri_kafka_left_ms(log, wait, slice_ms);
         if (ms == 0) break;
         slice_ms = 2 * KAFKA_SLICE_MS; /* a broker that is slow, but answers */
-        code = offset_ask(rk, topic, partition, RD_KAFKA_OFFSET_BEGINNING, ms, low);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            code = offset_ask(rk, topic, partition, RD_KAFKA_OFFSET_END, ms, end);
-        }
+        code = offset_ask(rk, topic, partition, which, ms, offset);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return MR_OK;
         /* The topic was there before: a broker that takes up its work again may not know it yet. */
         if (mri_kafka_permanent(code) && !mri_kafka_unknown(code)) break;
@@ -89,10 +85,20 @@ static mr_status watermarks(struct kafka_log *log, rd_kafka_t *rk, int64_t wait_
                           partition, log->name, rd_kafka_err2str(code));
 }
 
+static mr_status watermarks(struct kafka_log *log, int64_t wait_us, const char *topic,
+                            uint32_t partition, int64_t *low, int64_t *stable, mr_error *err) {
+    const struct kafka_wait wait = mri_kafka_wait(log, wait_us);
+    rd_kafka_t *rk = log->reader->rk;
+    const mr_status status =
+        watermark(log, rk, &wait, topic, partition, RD_KAFKA_OFFSET_BEGINNING, low, err);
+    if (status != MR_OK) return status;
+    return watermark(log, rk, &wait, topic, partition, RD_KAFKA_OFFSET_END, stable, err);
+}
+
 /* Asked of a read_committed handle the second answer is the last stable offset. */
 mr_status mri_kafka_watermarks(struct kafka_log *log, const char *topic, uint32_t partition,
                                int64_t *low, int64_t *stable, mr_error *err) {
-    return watermarks(log, log->reader->rk, WATERMARK_WAIT_US, topic, partition, low, stable, err);
+    return watermarks(log, WATERMARK_WAIT_US, topic, partition, low, stable, err);
 }
 
 /* --- bounds ------------------------------------------------------------------------------------- */
@@ -121,24 +127,28 @@ static mr_status uncommitted_client(struct kafka_log *log, rd_kafka_t **out, mr_
     return MR_OK;
 }
 
+/* Behind the last record written, open transactions included. */
+static mr_status high_watermark(struct kafka_log *log, const char *topic, uint32_t partition,
+                                int64_t *high, mr_error *err) {
+    const struct kafka_wait wait = mri_kafka_wait(log, WATERMARK_WAIT_US);
+    rd_kafka_t *uncommitted = NULL;
+    const mr_status status = uncommitted_client(log, &uncommitted, err);
+    if (status != MR_OK) return status;
+    return watermark(log, uncommitted, &wait, topic, partition, RD_KAFKA_OFFSET_END, high, err);
+}
+
 mr_status mri_kafka_bounds(mri_log *base, const char *name, uint32_t partition, mri_bounds *bounds,
                            mr_error *err) {
     struct kafka_log *log = kafka_log_of(base);
     struct kafka_topic topic;
-    rd_kafka_t *uncommitted = NULL;
-    int64_t low = 0;
     mr_status status = mri_kafka_topic_need(log, name, partition, &topic, err);
-    if (status == MR_OK) status = uncommitted_client(log, &uncommitted, err);
     if (status == MR_OK) {
-        status = watermarks(log, log->reader->rk, WATERMARK_WAIT_US, name, partition, &bounds->low,
-                            &bounds->stable, err);
+        status =
+            watermarks(log, WATERMARK_WAIT_US, name, partition, &bounds->low, &bounds->stable, err);
     }
-    if (status == MR_OK) {
-        /* Asked last, so that it never lies before the stable end. */
-        status = watermarks(log, uncommitted, WATERMARK_WAIT_US, name, partition, &low,
-                            &bounds->high, err);
-    }
-    return status;
+    if (status != MR_OK) return status;
+    /* Asked last, so that it never lies before the stable end. */
+    return high_watermark(log, name, partition, &bounds->high, err);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -170,13 +180,9 @@ struct mri_reader {
  * client's own high watermark may be an old one. */
 static mr_status reader_extend(mri_reader *reader, mr_error *err) {
     if (reader->extended || reader->wait_us == 0) return MR_OK;
-    rd_kafka_t *uncommitted = NULL;
-    int64_t low = 0, high = 0;
-    mr_status status = uncommitted_client(reader->log, &uncommitted, err);
-    if (status == MR_OK) {
-        status = watermarks(reader->log, uncommitted, WATERMARK_WAIT_US, reader->topic,
-                            reader->partition, &low, &high, err);
-    }
+    int64_t high = 0;
+    const mr_status status =
+        high_watermark(reader->log, reader->topic, reader->partition, &high, err);
     if (status != MR_OK) return status;
     reader->extended = true;
     if (high > reader->until) reader->until = high;
@@ -245,11 +251,22 @@ static void reader_stop(mri_reader *reader) {
     reader->queue = NULL;
 }
 
-/* Committed records of [from, until) come next. */
+static mr_status reader_client(mri_reader *reader, mr_error *err) {
+    if (reader->client != NULL) return MR_OK;
+    reader->messages = mri_calloc(KAFKA_BATCH_MAX, sizeof(rd_kafka_message_t *));
+    return scanner_take(reader->log, &reader->client, err);
+}
+
+/* Committed records of [from, until) come next. Where there are none nothing is fetched: the broker
+ * would hold the answer back for a while, and a stage that is new has many empty partitions. */
 static mr_status reader_start(mri_reader *reader, int64_t from, mr_error *err) {
-    reader->done = false;
     reader->at = from;
     reader->heard_us = kafka_now(reader->log);
+    mr_status status = from >= reader->until ? reader_extend(reader, err) : MR_OK;
+    reader->done = from >= reader->until;
+    if (status != MR_OK || reader->done) return status;
+    status = reader_client(reader, err);
+    if (status != MR_OK) return status;
     mri_kafka_prefetch_open(&reader->prefetch, reader->client);
     reader->level = (struct kafka_level){.full = false};
     reader->queue = rd_kafka_queue_new(reader->client->rk);
@@ -259,9 +276,9 @@ static mr_status reader_start(mri_reader *reader, int64_t from, mr_error *err) {
         reader->handle = handle;
         return MR_OK;
     }
-    const mr_status status = mri_kafka_fail(
-        reader->log, err, MR_ERR_IO, "topic '%s' partition %" PRIu32 " cannot be read: %s",
-        reader->topic, reader->partition, rd_kafka_err2str(rd_kafka_last_error()));
+    status = mri_kafka_fail(reader->log, err, MR_ERR_IO,
+                            "topic '%s' partition %" PRIu32 " cannot be read: %s", reader->topic,
+                            reader->partition, rd_kafka_err2str(rd_kafka_last_error()));
     if (handle != NULL) rd_kafka_topic_destroy(handle);
     return status;
 }
@@ -285,16 +302,13 @@ static mr_status reader_make(struct kafka_log *log, const char *name, uint32_t p
     mri_reader *reader = mri_calloc(1, sizeof *reader);
     *reader = (mri_reader){.log = log, .partition = partition};
     (void)snprintf(reader->topic, sizeof reader->topic, "%s", name);
-    status = watermarks(log, log->reader->rk, ask_us, name, partition, &reader->low,
-                        &reader->stable, err);
+    status = watermarks(log, ask_us, name, partition, &reader->low, &reader->stable, err);
     reader->until = reader->stable;
     reader->wait_us = wait_us;
-    if (status == MR_OK) status = scanner_take(log, &reader->client, err);
     if (status != MR_OK) {
         mri_kafka_reader_close(reader);
         return status;
     }
-    reader->messages = mri_calloc(KAFKA_BATCH_MAX, sizeof(rd_kafka_message_t *));
     *out = reader;
     return MR_OK;
 }
