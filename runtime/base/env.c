@@ -8,10 +8,14 @@
 
 #include "base/number.h"
 
-static int64_t clock_us(clockid_t clock) {
+static int64_t clock_ns(clockid_t clock) {
     struct timespec now;
     (void)clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t clock_us(clockid_t clock) {
+    return clock_ns(clock) / 1000;
 }
 
 static int64_t real_now_us(void *self) {
@@ -22,6 +26,16 @@ static int64_t real_now_us(void *self) {
 static int64_t real_wall_us(void *self) {
     (void)self;
     return clock_us(CLOCK_REALTIME);
+}
+
+static int64_t real_now_ns(void *self) {
+    (void)self;
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static int64_t real_cpu_ns(void *self) {
+    (void)self;
+    return clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static uint64_t real_random(void *self) {
@@ -45,6 +59,8 @@ const mri_env *mri_env_real(void) {
     static const mri_env env = {
         .now_us = real_now_us,
         .wall_us = real_wall_us,
+        .now_ns = real_now_ns,
+        .cpu_ns = real_cpu_ns,
         .random = real_random,
         .log = real_log,
     };

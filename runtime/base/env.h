@@ -10,6 +10,10 @@ typedef struct mri_env {
     void *self;
     int64_t (*now_us)(void *self);  /* monotonic; cadence and measurements */
     int64_t (*wall_us)(void *self); /* UTC; never decides what a window contains */
+    /* What work costs, for measurements and nothing else: monotonic, and of the calling thread's CPU.
+     * NULL: it is not measured. */
+    int64_t (*now_ns)(void *self);
+    int64_t (*cpu_ns)(void *self);
     uint64_t (*random)(void *self); /* seeded; ids, jitter */
     /* One structured line; `text` is "msg key=value ..." already redacted. Any thread. */
     void (*log)(void *self, mri_level level, const char *text);

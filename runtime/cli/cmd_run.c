@@ -26,7 +26,7 @@ struct request {
     uint32_t stage_count;
     const char *log, *instance, *http, *snapshots;
     int64_t snapshot_every_us;
-    bool static_instance, until_end, fresh;
+    bool static_instance, until_end, fresh, profile;
     int64_t workers, batch_rows; /* workers 0: as the stage says */
     mri_state_ids ids;           /* of --keep-state and --drop-state */
 };
@@ -67,6 +67,7 @@ static mr_status snapshots_parse(mri_cli *cli, const mri_cli_args *args, struct 
 static mr_status request_parse(mri_cli *cli, const mri_cli_args *args, struct request *r) {
     r->until_end = mri_cli_value(args, "until-end") != NULL;
     r->fresh = mri_cli_value(args, "fresh") != NULL;
+    r->profile = mri_cli_value(args, "profile") != NULL;
     r->http = mri_cli_value(args, "http");
     r->log = mri_cli_value(args, "log");
     r->batch_rows = MR_BATCH_ROWS;
@@ -112,10 +113,14 @@ static void workers_init(mri_run *run, const struct request *r) {
                 .until_end = r->until_end,
                 .fresh = r->fresh,
                 .batch_rows = (uint32_t)r->batch_rows,
+                .profile = r->profile,
                 .ends = &run->ends[r->stages[i]->index],
                 .input_grows = mri_run_input_grows,
                 .input_arg = w,
             };
+            w->part_count = mri_parts_count(r->stages[i]);
+            w->parts = mri_calloc(w->part_count, sizeof *w->parts);
+            mri_parts_init(r->stages[i], w->parts);
             w->stats.watermark_us = w->stats.snapshot_wall_us = MR_TIME_NONE;
             w->stats.committed_now_us = w->stats.behind_since_us = MR_TIME_NONE;
             atomic_init(&w->turned_us, run->started_us);
@@ -127,6 +132,7 @@ static void workers_init(mri_run *run, const struct request *r) {
 static void workers_clear(mri_run *run) {
     for (uint32_t i = 0; i < run->worker_count; i++) {
         (void)pthread_mutex_destroy(&run->workers[i].lock);
+        free(run->workers[i].parts);
     }
     free(run->workers);
     free(run->ends);
@@ -203,9 +209,10 @@ static void start_show(mri_run *run, const struct request *r) {
                  url != NULL ? url : "");
 }
 
-static void end_show(mri_run *run, bool signalled, mr_status status) {
+static void end_show(mri_run *run, const struct request *r, bool signalled, mr_status status) {
     mri_run_show_clear(run);
     mri_run_show_summary(run);
+    if (r->profile) mri_run_show_profile(run);
     if (run->cli->terminal_err) return;
     const int64_t us = run->env.now_us(run->env.self) - run->started_us;
     const char *why = status != MR_OK ? "error" : signalled ? "signal" : "end";
@@ -254,7 +261,7 @@ static mr_status run_all(mri_run *run, struct request *r, mr_error *err) {
         start_show(run, r);
         mri_run_health_watch(run->health);
         status = mri_run_workers(run, shutdown_timeout(r), &signalled, err);
-        end_show(run, signalled, status);
+        end_show(run, r, signalled, status);
     }
     mri_run_health_close(run->health);
     if (run->log != NULL) run->log->ops->close(run->log);
@@ -312,6 +319,8 @@ static const mri_cli_option options[] = {
     {"snapshots", "DIR",
      "keep copies of state in a folder, so that restores are short (kafka only)"},
     {"snapshot-every", "TIME", "how often such a copy is made (default: 5m)"},
+    {"profile", NULL,
+     "say at the end where the time went: each step's share, and its cost per row"},
     {"batch-rows", "N", "rows per batch, 1..4096; changes speed and nothing else"},
 };
 

@@ -20,6 +20,8 @@ typedef struct mri_run_worker {
     pthread_mutex_t lock;   /* guards what follows: readers must not meet a closing worker */
     mri_worker *worker;     /* NULL before it is open and after it is closed */
     mri_worker_stats stats; /* as of the last look */
+    mri_part_stats *parts;  /* the same; of its stage */
+    uint32_t part_count;
     char last_error[MRI_HTTP_ERROR_TEXT];
     int64_t last_error_wall_us;
     /* --- */
@@ -56,6 +58,10 @@ void mri_run_stats(mri_run_worker *worker, mri_worker_stats *out);
 
 /* Its tasks as of the last look, the first `max`; how many there are. Any thread. */
 uint32_t mri_run_tasks(mri_run_worker *worker, mri_task_stats *out, uint32_t max);
+
+/* What it has done with its time as of the last look, the first `max` parts; how many there are. Any
+ * thread. */
+uint32_t mri_run_parts(mri_run_worker *worker, mri_part_stats *out, uint32_t max);
 
 /* --- health: run_health.c ---- */
 
@@ -95,5 +101,6 @@ void mri_run_show_progress(mri_run *run); /* one line, when stderr is a terminal
 void mri_run_show_clear(mri_run *run);
 void mri_run_show_summary(mri_run *run);
 void mri_run_show_close(mri_run *run);
+void mri_run_show_profile(mri_run *run); /* run_profile.c: where the time went */
 
 #endif

@@ -158,6 +158,11 @@ static uint32_t view_tasks(void *self, uint32_t index, mri_http_task *out, uint3
     return count;
 }
 
+static uint32_t view_parts(void *self, uint32_t index, mri_part_stats *out, uint32_t max) {
+    const mri_run_health *health = self;
+    return mri_run_parts(&health->run->workers[index], out, max);
+}
+
 static bool view_stopping(void *self) {
     mri_run *run = ((mri_run_health *)self)->run;
     return atomic_load(&run->stop) || mri_signals_count() > 0;
@@ -204,6 +209,7 @@ mr_status mri_run_health_open(mri_run *run, const char *instance, const char *ht
         .workers = run->worker_count,
         .read = view_read,
         .tasks = view_tasks,
+        .parts = view_parts,
         .stopping = view_stopping,
         .ticked_us = view_ticked,
         .unreachable = view_unreachable,

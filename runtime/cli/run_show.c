@@ -94,6 +94,8 @@ void mri_run_show_open(mri_run *run) {
     run->env = (mri_env){.self = run,
                          .now_us = show_now,
                          .wall_us = show_wall,
+                         .now_ns = mri_env_real()->now_ns,
+                         .cpu_ns = mri_env_real()->cpu_ns,
                          .random = show_random,
                          .log = show_log};
     (void)pthread_mutex_init(&run->screen, NULL);

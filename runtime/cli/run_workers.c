@@ -150,6 +150,7 @@ static void *worker_main(void *arg) {
     mri_worker *worker = w->worker;
     (void)pthread_mutex_lock(&w->lock);
     if (worker != NULL) mri_worker_stats_read(worker, &w->stats);
+    if (worker != NULL) (void)mri_worker_parts_read(worker, w->parts, w->part_count);
     w->worker = NULL;
     (void)pthread_mutex_unlock(&w->lock);
     if (worker != NULL) mri_worker_close(worker);
@@ -172,6 +173,15 @@ uint32_t mri_run_tasks(mri_run_worker *worker, mri_task_stats *out, uint32_t max
     (void)pthread_mutex_lock(&worker->lock);
     const uint32_t count =
         worker->worker != NULL ? mri_worker_tasks_read(worker->worker, out, max) : 0;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return count;
+}
+
+uint32_t mri_run_parts(mri_run_worker *worker, mri_part_stats *out, uint32_t max) {
+    const uint32_t count = worker->part_count, shown = count < max ? count : max;
+    (void)pthread_mutex_lock(&worker->lock);
+    if (worker->worker != NULL) (void)mri_worker_parts_read(worker->worker, worker->parts, count);
+    if (shown > 0) memcpy(out, worker->parts, shown * sizeof *out);
     (void)pthread_mutex_unlock(&worker->lock);
     return count;
 }

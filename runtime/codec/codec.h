@@ -90,6 +90,8 @@ typedef struct mri_io_owner mri_io_owner; /* one source or sink: its memory and 
 mri_io_owner *mri_io_open(int64_t (*wall_us)(void *), void *wall_self, struct mr_io *out);
 /* Strings kept and decoded from now on live in `strings` (the batch being filled). */
 void mri_io_batch(mri_io_owner *, mr_arena *strings);
+/* Told when bytes of a file begin to be read, and when they have been. */
+void mri_io_watch(mri_io_owner *, void (*reads)(void *arg, bool begins), void *arg);
 void mri_io_close(mri_io_owner *); /* closes what is still open */
 
 #endif

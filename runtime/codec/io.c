@@ -40,6 +40,7 @@ struct mri_io_owner {
     mr_encoder *encoders;
     int64_t (*wall_us)(void *);
     void *wall_self;
+    struct io_watch watch;
 };
 
 /* --- files -------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ static mr_file *io_file_new(mri_io_owner *owner, const char *path) {
     file->path = mri_malloc(size);
     memcpy(file->path, path, size);
     file->fd = -1;
+    file->watch = &owner->watch;
     file->next = owner->files;
     file->link = &owner->files;
     if (file->next != NULL) file->next->link = &file->next;
@@ -313,6 +315,10 @@ mri_io_owner *mri_io_open(int64_t (*wall_us)(void *), void *wall_self, struct mr
 void mri_io_batch(mri_io_owner *owner, mr_arena *strings) {
     owner->strings = strings;
     owner->room_size = 0;
+}
+
+void mri_io_watch(mri_io_owner *owner, void (*reads)(void *arg, bool begins), void *arg) {
+    owner->watch = (struct io_watch){.reads = reads, .arg = arg};
 }
 
 void mri_io_close(mri_io_owner *owner) {

@@ -7,6 +7,12 @@
 struct mri_reader; /* io_read.c */
 struct mri_writer; /* io_write.c */
 
+/* Who is told when a file is read; `reads` NULL: nobody. */
+struct io_watch {
+    void (*reads)(void *arg, bool begins);
+    void *arg;
+};
+
 /* One open file; exactly one of reader and writer is there. */
 struct mr_file {
     struct mr_file *next, **link; /* in its owner's list */
@@ -14,6 +20,7 @@ struct mr_file {
     int fd;
     struct mri_reader *reader;
     struct mri_writer *writer;
+    const struct io_watch *watch; /* its owner's */
 };
 
 /* Opens the file's reader or writer; on failure the caller closes the file all the same. */

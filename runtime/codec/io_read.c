@@ -140,11 +140,8 @@ static void make_room(struct mri_reader *r) {
     }
 }
 
-/* More bytes behind `end`, or eof. */
-static mr_status fill(mr_file *file, mr_error *err) {
+static mr_status plain_fill(mr_file *file, mr_error *err) {
     struct mri_reader *r = file->reader;
-    make_room(r);
-    if (r->gzip) return gzip_fill(file, err);
     size_t got = 0;
     const int64_t at = r->offset + (int64_t)(r->end - r->begin);
     const mr_status status = read_some(file, r->data + r->end, r->capacity - r->end, at, &got, err);
@@ -152,6 +149,17 @@ static mr_status fill(mr_file *file, mr_error *err) {
     r->end += got;
     r->eof = got == 0;
     return MR_OK;
+}
+
+/* More bytes behind `end`, or eof. */
+static mr_status fill(mr_file *file, mr_error *err) {
+    struct mri_reader *r = file->reader;
+    const struct io_watch *watch = file->watch;
+    if (watch->reads != NULL) watch->reads(watch->arg, true);
+    make_room(r);
+    const mr_status status = r->gzip ? gzip_fill(file, err) : plain_fill(file, err);
+    if (watch->reads != NULL) watch->reads(watch->arg, false);
+    return status;
 }
 
 static void take(struct mri_reader *r, size_t bytes) {

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "exec/laps.h"
 
 /* --- time --------------------------------------------------------------------------------------
  */
@@ -420,8 +421,10 @@ static mr_status step_run(mri_chain *chain, uint32_t index, const mri_flow *flow
         run->ctx[i].in = run->step->traits & MR_EMITS ? &flow->batch : &run->out.batch;
     }
     contexts_begin(chain, run);
+    const uint32_t before = mri_lap_step(chain->laps, index, flow->batch.rows);
     const mr_status status =
         run->emits ? step_emit(chain, run, flow) : step_keep_rows(chain, run, flow);
+    (void)mri_lap(chain->laps, before);
     return status == MR_OK ? MR_OK : step_failed(chain, run, status);
 }
 

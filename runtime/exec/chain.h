@@ -23,6 +23,7 @@ typedef struct mri_flow {
 typedef mr_status mri_flow_fn(void *arg, mri_edge from, const mri_flow *flow, mr_error *err);
 
 typedef struct mri_chain mri_chain;
+struct mri_laps;
 
 /* A task's part. `counters` has mri_chain_counters() values, undone by its owner. */
 typedef struct mri_chain_task {
@@ -41,6 +42,8 @@ typedef struct mri_chain_task {
 
 mr_status mri_chain_open(const mri_stage *stage, mri_chain **out, mr_error *err);
 void mri_chain_close(mri_chain *chain);
+/* The time of its steps is told to `laps`, which outlives it. */
+void mri_chain_time(mri_chain *chain, struct mri_laps *laps);
 size_t mri_chain_bytes(const mri_chain *chain); /* of its buffers */
 /* Layouts for mri_store_open, one per step; live as long as the chain. */
 const mri_layout *const *mri_chain_layouts(const mri_chain *chain);

@@ -165,6 +165,10 @@ void mri_chain_close(mri_chain *chain) {
     mri_arena_close(chain->arena);
 }
 
+void mri_chain_time(mri_chain *chain, struct mri_laps *laps) {
+    chain->laps = laps;
+}
+
 size_t mri_chain_bytes(const mri_chain *chain) {
     return mri_arena_bytes(chain->arena);
 }

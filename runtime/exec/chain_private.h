@@ -60,9 +60,10 @@ struct mri_chain {
     const mri_layout **layouts;
     uint32_t counter_count;
     const char **counter_names;
-    mr_arena *arena;      /* buffers, for the life of the chain */
-    mr_arena *scratch;    /* emptied before every flow */
-    mri_chain_task *task; /* running now */
+    mr_arena *arena;       /* buffers, for the life of the chain */
+    mr_arena *scratch;     /* emptied before every flow */
+    mri_chain_task *task;  /* running now */
+    struct mri_laps *laps; /* NULL: nobody asks for the time */
     mr_error *err;
     bool failed; /* the error names its step already */
 };

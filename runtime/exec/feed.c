@@ -17,6 +17,15 @@ static mr_status feed_reject(mr_source_ctx *ctx, const char *file, int64_t line,
     return mri_task_refuse(ctx->runtime, &refusal, ctx->error);
 }
 
+/* Bytes are read into a window, many lines at a time. */
+static void feed_reads(void *arg, bool begins) {
+    mri_task *task = arg;
+    mri_task_source *source = task->source;
+    const uint32_t before =
+        mri_lap(&task->worker->laps, begins ? MRI_PART_FETCH : source->before_read);
+    if (begins) source->before_read = before;
+}
+
 mr_status mri_feed_open(mri_task *task, mr_error *err) {
     struct mri_worker *worker = task->worker;
     const mri_worker_doubles *doubles = worker->config.doubles;
@@ -24,6 +33,7 @@ mr_status mri_feed_open(mri_task *task, mr_error *err) {
     mri_task_source *source = task->source;
     source->calls = doubled ? doubles->source : worker->stage->source->source;
     source->owner = mri_io_open(worker->env->wall_us, worker->env->self, &source->io);
+    mri_io_watch(source->owner, feed_reads, task);
     source->sealed = mri_malloc(MR_POSITION_MAX);
     source->ctx = (mr_source_ctx){
         .options = doubled ? doubles->source_options : worker->stage->source_options,
@@ -61,17 +71,6 @@ mr_status mri_feed_rollback(mri_task *task, mr_error *err) {
     return source->calls->seek(&source->ctx, source->position, source->position_size);
 }
 
-static void row_move(mri_task *task, mr_batch *batch, uint32_t from, uint32_t to) {
-    if (from == to) return;
-    for (uint32_t i = 0; i < batch->column_count; i++) {
-        mr_column *column = &batch->columns[i];
-        column->valid[to] = column->valid[from];
-        mri_cell_copy(column, from, to);
-    }
-    batch->time_us[to] = batch->time_us[from];
-    task->worker->origins[to] = task->worker->origins[from];
-}
-
 /* Slots and times of the rows that the source gave; rows without a key are taken out. */
 static mr_status rows_settle(mri_task *task, mr_batch *batch, mr_error *err) {
     struct mri_worker *worker = task->worker;
@@ -80,7 +79,7 @@ static mr_status rows_settle(mri_task *task, mr_batch *batch, mr_error *err) {
     for (uint32_t row = 0; row < rows; row++) {
         const uint32_t to = batch->rows;
         mr_error why;
-        row_move(task, batch, row, to);
+        mri_input_move(worker, batch, row, to);
         batch->origin[to] = to;
         mr_status status = mri_input_slots(task, batch, to, &why);
         if (status == MR_ERR_RECORD) {
@@ -125,9 +124,12 @@ static mr_status feed_turn(mri_task *task, bool *progress, mr_error *err) {
     source->ctx.out = &batch;
     source->ctx.error = err;
     (void)mri_stats_waits(worker, false);
+    (void)mri_lap(&worker->laps, MRI_PART_DECODE);
     mr_status status = source->calls->poll(&source->ctx);
+    (void)mri_lap(&worker->laps, MRI_PART_SLOT);
     (void)mri_stats_waits(worker, true);
     if (status == MR_OK) status = rows_settle(task, &batch, err);
+    (void)mri_lap(&worker->laps, MRI_PART_OTHER);
     if (status != MR_OK) return status;
     worker->stats.skipped += source->ctx.skipped - skipped;
     mri_time_raise(&task->time, source->ctx.watermark_us);

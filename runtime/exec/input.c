@@ -7,7 +7,10 @@
 #include "base/number.h"
 #include "exec/task.h"
 
-enum { KEY_JOINT = 0x1f };
+enum {
+    KEY_JOINT = 0x1f,
+    SETTLE_ROWS = 256, /* at a time: what was decoded is still near */
+};
 
 /* --- slots and runs, also for sources ------------------------------------------------------------
  */
@@ -41,6 +44,18 @@ mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_erro
     return mri_keymap_slot(keys, text->data, text->size, &batch->slot[row], err);
 }
 
+void mri_input_move(struct mri_worker *worker, mr_batch *batch, uint32_t from, uint32_t to) {
+    if (from == to) return;
+    for (uint32_t i = 0; i < batch->column_count; i++) {
+        mr_column *column = &batch->columns[i];
+        column->valid[to] = column->valid[from];
+        mri_cell_copy(column, from, to);
+    }
+    batch->time_us[to] = batch->time_us[from];
+    worker->origins[to] = worker->origins[from];
+    worker->origin_record[to] = worker->origin_record[from];
+}
+
 mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,
                        mr_error *err) {
     struct mri_worker *worker = task->worker;
@@ -52,7 +67,9 @@ mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, 
     task->dirty = true;
     worker->stats.rows_in += batch->rows;
     (void)mri_stats_waits(worker, false);
+    const uint32_t before = mri_lap(&worker->laps, MRI_PART_OTHER);
     const mr_status status = mri_chain_run(worker->chain, &task->chain, &flow, err);
+    (void)mri_lap(&worker->laps, before);
     (void)mri_stats_waits(worker, true);
     return status;
 }
@@ -60,9 +77,11 @@ mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, 
 /* --- one record ----------------------------------------------------------------------------------
  */
 
+/* Rows are decoded first and settled behind that, many at a time: each has its own loop and its own
+ * place in what is measured. Whatever could tell the order settles what is decoded before. */
 struct filling {
-    mr_batch batch;
-    uint32_t origins;
+    mr_batch batch;   /* rows that are settled */
+    uint32_t decoded; /* end of those that are only decoded */
 };
 
 static void filling_begin(mri_task *task, struct filling *f) {
@@ -121,51 +140,78 @@ static mri_reason reason_of_column(const mri_stage *stage, const char *column) {
     return MRI_REASON_VALUE;
 }
 
-/* A row of the worker's buffers out of a record; *reason is set with MR_ERR_RECORD. */
-static mr_status row_read(mri_task *task, const mri_record *record, struct filling *f,
-                          int64_t *nulled, mri_reason *reason, mr_error *why) {
-    struct mri_worker *worker = task->worker;
-    const uint32_t row = f->batch.rows;
-    mri_decode_target target = {.batch = &f->batch, .strings = worker->strings};
-    mr_status status = mri_rows_read(worker->input_rows, record, &target, row, nulled, reason, why);
-    if (status == MR_ERR_RECORD && why->option != NULL) {
-        *reason = reason_of_column(worker->stage, why->option);
+/* Refuses a record with MR_ERR_RECORD; whatever else went wrong is told as it is. */
+static mr_status record_failed(mri_task *task, const mri_record *record, mri_reason reason,
+                               mr_status status, const mr_error *why, mr_error *err) {
+    if (status == MR_ERR_RECORD) {
+        const mri_refusal refusal = {.reason = reason, .why = why->text, .record = record};
+        return mri_task_refuse(task, &refusal, err);
     }
-    if (status != MR_OK) return status;
+    if (err != NULL) *err = *why;
+    return mr_fail_in(err, "%s", task->where);
+}
+
+/* Time and slot of a row that was decoded; *reason is set with MR_ERR_RECORD. */
+static mr_status row_settle(mri_task *task, struct filling *f, uint32_t row, mri_reason *reason,
+                            mr_error *why) {
     *reason = MRI_REASON_TIME;
-    status = row_time(task, f, row, why);
+    const mr_status status = row_time(task, f, row, why);
     if (status != MR_OK) return status;
     *reason = MRI_REASON_KEY;
     return mri_input_slots(task, &f->batch, row, why);
 }
 
+static mr_status rows_settle(mri_task *task, struct filling *f, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    mr_status status = MR_OK;
+    if (f->decoded == f->batch.rows) return MR_OK;
+    const uint32_t before = mri_lap(&worker->laps, MRI_PART_SLOT);
+    for (uint32_t from = f->batch.rows; status == MR_OK && from < f->decoded; from++) {
+        const uint32_t row = f->batch.rows;
+        mri_reason reason;
+        mr_error why;
+        mri_input_move(worker, &f->batch, from, row);
+        status = row_settle(task, f, row, &reason, &why);
+        if (status != MR_OK) {
+            const mri_record *record = &worker->records[worker->origin_record[row]];
+            status = record_failed(task, record, reason, status, &why, err);
+            continue;
+        }
+        status = check_partition(task, f, row, err);
+        worker->watermark[row] = task->time.watermark_us;
+        f->batch.origin[row] = row;
+        f->batch.rows++;
+        mri_time_row(&task->time, f->batch.time_us[row], worker->input->marks);
+    }
+    f->decoded = f->batch.rows;
+    (void)mri_lap(&worker->laps, before);
+    return status;
+}
+
+/* A row of the worker's buffers out of a record. */
 static mr_status record_row(mri_task *task, const mri_record *record, struct filling *f,
                             mr_error *err) {
     struct mri_worker *worker = task->worker;
-    const uint32_t row = f->batch.rows;
+    mri_decode_target target = {.batch = &f->batch, .strings = worker->strings};
+    const uint32_t row = f->decoded;
     int64_t nulled = 0;
     mri_reason reason = MRI_REASON_UNDECODABLE;
     mr_error why;
-    mr_status status = row_read(task, record, f, &nulled, &reason, &why);
-    if (status == MR_ERR_RECORD) {
-        const mri_refusal refusal = {.reason = reason, .why = why.text, .record = record};
-        return mri_task_refuse(task, &refusal, err);
+    mr_status status =
+        mri_rows_read(worker->input_rows, record, &target, row, &nulled, &reason, &why);
+    if (status == MR_OK) {
+        worker->stats.nulled += nulled;
+        worker->origin_record[row] = (uint32_t)(record - worker->records);
+        worker->origins[row] =
+            (mr_origin){.offset = record->offset, .ingest_us = record->ingest_us};
+        f->decoded++;
+        return f->decoded - f->batch.rows < SETTLE_ROWS ? MR_OK : rows_settle(task, f, err);
     }
-    if (status != MR_OK) {
-        if (err != NULL) *err = why;
-        return mr_fail_in(err, "%s", task->where);
+    if (status == MR_ERR_RECORD && why.option != NULL) {
+        reason = reason_of_column(worker->stage, why.option);
     }
-    status = check_partition(task, f, row, err);
-    if (status != MR_OK) return status;
-    worker->stats.nulled += nulled;
-    worker->watermark[row] = task->time.watermark_us;
-    worker->origin_record[row] = (uint32_t)(record - worker->records);
-    worker->origins[row] = (mr_origin){.offset = record->offset, .ingest_us = record->ingest_us};
-    f->batch.origin[row] = row;
-    f->batch.rows++;
-    f->origins++;
-    mri_time_row(&task->time, f->batch.time_us[row], worker->input->marks);
-    return MR_OK;
+    const mr_status settled = rows_settle(task, f, err);
+    return settled != MR_OK ? settled : record_failed(task, record, reason, status, &why, err);
 }
 
 /* *final_us: the mark ended the input. */
@@ -254,16 +300,18 @@ static mr_status records_run(mri_task *task, uint32_t count, mr_error *err) {
             status = record_row(task, record, &f, err);
         }
         if (status == MR_OK && record->mark != NULL && worker->input->marks) {
-            status = record_mark(task, record, &final_us, err);
+            status = rows_settle(task, &f, err);
+            if (status == MR_OK) status = record_mark(task, record, &final_us, err);
         }
         if (status != MR_OK) return status;
         task->next = record->offset + 1;
         if (final_us == MR_TIME_NONE) continue;
-        status = mri_task_run(task, &f.batch, f.origins, final_us, err);
+        status = mri_task_run(task, &f.batch, f.batch.rows, final_us, err);
         if (status != MR_OK) return status;
         filling_begin(task, &f);
     }
-    return mri_task_run(task, &f.batch, f.origins, MR_TIME_NONE, err);
+    status = rows_settle(task, &f, err);
+    return status == MR_OK ? mri_task_run(task, &f.batch, f.batch.rows, MR_TIME_NONE, err) : status;
 }
 
 /* How many records this turn may take: until the end, what has come since is not of this run. */
@@ -288,6 +336,7 @@ static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
     mr_status status = target_set(task, err);
     if (status != MR_OK) return status;
     const uint32_t wanted = records_wanted(task);
+    (void)mri_lap(&worker->laps, MRI_PART_FETCH);
     if (wanted > 0) {
         status = worker->log->ops->fetch(worker->member, 0, task->partition, wanted,
                                          worker->records, &count, err);
@@ -297,6 +346,7 @@ static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
         *progress = true;
         task->record_now_us = worker->env->now_us(worker->env->self);
         latency_note(worker, &worker->records[0]);
+        (void)mri_lap(&worker->laps, MRI_PART_DECODE);
         status = records_run(task, count, err);
     }
     if (status != MR_OK || worker->input->marks) return status;
@@ -307,10 +357,12 @@ static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
 mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
     mr_status status = input_turn(task, progress, err);
+    (void)mri_lap(&worker->laps, MRI_PART_FETCH); /* batches that are given back belong to it */
     if (status == MR_OK) status = mri_dead_send(task, err);
     /* Many partitions would hold as many batches. */
     if (worker->log->ops->release != NULL) {
         worker->log->ops->release(worker->member, 0, task->partition);
     }
+    (void)mri_lap(&worker->laps, MRI_PART_OTHER);
     return status;
 }

@@ -185,7 +185,9 @@ static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, u
     mri_text *key = &worker->key;
     mri_reason reason = MRI_REASON_KEY;
     mr_error why;
+    mri_lap_row(&worker->laps);
     mr_status status = row_encode(task, plan, flow, row, &partition, &reason, &why);
+    mri_lap_encoded(&worker->laps);
     if (status != MR_OK) return row_refuse(task, plan, flow, row, reason, &why, err);
     worker->stats.rows_out++;
     if (plan->own_partition && partition != task->partition) {
@@ -204,6 +206,7 @@ static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, u
     if (pending->used) {
         status = send_pending(task, plan, partition, pending, marks ? early : NULL, err);
     }
+    mri_lap_produced(&worker->laps);
     if (status != MR_OK) return status;
     const uint32_t origin = flow->batch.origin[row];
     pending->used = true;
@@ -220,12 +223,16 @@ static mr_status row_out(mri_task *task, uint32_t index, const mri_flow *flow, u
 }
 
 mr_status mri_output_rows(mri_task *task, uint32_t output, const mri_flow *flow, mr_error *err) {
-    for (uint32_t row = 0; row < flow->batch.rows; row++) {
-        const mr_status status = row_out(task, output, flow, row, err);
-        if (status != MR_OK) return status;
+    mri_laps *laps = &task->worker->laps;
+    mr_status status = MR_OK;
+    if (flow->batch.rows == 0) return MR_OK;
+    const uint32_t before = mri_laps_out(laps);
+    for (uint32_t row = 0; status == MR_OK && row < flow->batch.rows; row++) {
+        status = row_out(task, output, flow, row, err);
     }
-    if (flow->batch.rows > 0) task->outputs[output].any = true;
-    return MR_OK;
+    mri_laps_out_end(laps, before);
+    if (status == MR_OK) task->outputs[output].any = true;
+    return status;
 }
 
 /* --- marks -------------------------------------------------------------------------------------

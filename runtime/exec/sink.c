@@ -71,7 +71,9 @@ mr_status mri_sink_rows(mri_task *task, uint32_t index, const mri_flow *flow, mr
     mri_task_sink *sink = &task->sinks[index];
     if (flow->batch.rows == 0) return MR_OK;
     sink->ctx.error = err;
+    const uint32_t before = mri_lap(&task->worker->laps, MRI_PART_SINK);
     const mr_status status = sink->calls->write(&sink->ctx, &flow->batch, 0, flow->batch.rows);
+    (void)mri_lap(&task->worker->laps, before);
     if (status != MR_OK) return mr_fail_in(err, "%s", task->worker->stage->sinks[index].id);
     task->worker->stats.rows_sink += flow->batch.rows;
     return MR_OK;

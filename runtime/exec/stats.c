@@ -14,6 +14,11 @@ void mri_stats_open(struct mri_worker *worker) {
     worker->stats.committed_now_us = worker->stats.behind_since_us = MR_TIME_NONE;
     worker->stats.snapshot_wall_us = worker->stats.watermark_us = MR_TIME_NONE;
     worker->shared_stats = worker->stats;
+    const uint32_t parts = mri_parts_count(worker->stage);
+    worker->shared_parts = mri_alloc_array(worker->arena, parts, sizeof *worker->shared_parts);
+    mri_laps_open(&worker->laps, worker->stage, worker->env, worker->config.profile,
+                  mri_alloc_array(worker->arena, parts, sizeof *worker->shared_parts));
+    memcpy(worker->shared_parts, worker->laps.parts, parts * sizeof *worker->shared_parts);
 }
 
 void mri_stats_close(struct mri_worker *worker) {
@@ -161,9 +166,12 @@ void mri_stats_publish(struct mri_worker *worker) {
             "late=%lld; the table at the end and /metrics count them",
             worker->stage->name, (long long)shown.late);
     }
+    mri_laps *laps = &worker->laps;
+    (void)mri_lap(laps, laps->at);
     (void)pthread_mutex_lock(worker->stats_lock);
     tasks_publish(worker, &shown);
     worker->shared_stats = shown;
+    memcpy(worker->shared_parts, laps->parts, laps->count * sizeof *laps->parts);
     (void)pthread_mutex_unlock(worker->stats_lock);
 }
 
@@ -177,6 +185,14 @@ uint32_t mri_worker_tasks_read(mri_worker *worker, mri_task_stats *out, uint32_t
     (void)pthread_mutex_lock(worker->stats_lock);
     const uint32_t count = worker->shared_task_count, shown = count < max ? count : max;
     if (shown > 0) memcpy(out, worker->shared_tasks, shown * sizeof *out);
+    (void)pthread_mutex_unlock(worker->stats_lock);
+    return count;
+}
+
+uint32_t mri_worker_parts_read(mri_worker *worker, mri_part_stats *out, uint32_t max) {
+    const uint32_t count = worker->laps.count, shown = count < max ? count : max;
+    (void)pthread_mutex_lock(worker->stats_lock);
+    if (shown > 0) memcpy(out, worker->shared_parts, shown * sizeof *out);
     (void)pthread_mutex_unlock(worker->stats_lock);
     return count;
 }

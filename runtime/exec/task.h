@@ -8,7 +8,7 @@
  *   output.c   rows of an edge to records      sink.c     rows of an edge to sinks
  *   time.c     watermarks and marks            schemas.c  <pipeline>.schemas
  *   snapshot.c when local snapshots are made
- *   stats.c    what others see of a worker
+ *   stats.c    what others see of a worker     laps.c     what it does with its time
  *   layout.c, edit.c, task_layout.c  whose state it is, and what an edit of the file means for it
  */
 #ifndef MRI_TASK_H
@@ -18,6 +18,7 @@
 
 #include "base/text.h"
 #include "exec/chain.h"
+#include "exec/laps.h"
 #include "exec/layout.h"
 #include "exec/worker.h"
 #include "state/snapshot.h"
@@ -163,6 +164,7 @@ typedef struct mri_task_source {
     char *position, *sealed;
     size_t position_size, sealed_size;
     bool open;
+    uint32_t before_read; /* what was at work, while bytes of a file are read */
 } mri_task_source;
 
 /* --- snapshots ---------------------------------------------------------------------------------
@@ -308,7 +310,9 @@ struct mri_worker {
     int64_t moved_now_us;     /* when partitions came or went last; MR_TIME_NONE: not yet */
     mri_offset *offsets;
     mri_worker_stats stats, shared_stats;
-    mri_task_stats *shared_tasks; /* under the same lock */
+    mri_laps laps;
+    mri_part_stats *shared_parts; /* under the same lock as what follows */
+    mri_task_stats *shared_tasks;
     uint32_t shared_task_count, shared_task_capacity;
     int64_t *latency_from; /* wall clock of batches whose rows wait for their commit */
     uint32_t latency_count;
@@ -404,6 +408,8 @@ mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err);
 mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err);
 /* The slot of one row of the worker's buffers. MR_ERR_RECORD: it has no key. */
 mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err);
+/* A row of the worker's buffers takes the place of one that was refused. */
+void mri_input_move(struct mri_worker *worker, mr_batch *batch, uint32_t from, uint32_t to);
 /* Runs the rows in the worker's buffers; final_us: see mri_flow. */
 mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,
                        mr_error *err);

@@ -65,6 +65,7 @@ static mr_status worker_open(struct mri_worker *worker, mr_error *err) {
     worker->changelog = mri_name_changelog(worker->arena, worker->plan, stage);
     worker->meta = mri_name_meta(worker->arena, worker->plan);
     mr_status status = mri_chain_open(stage, &worker->chain, err);
+    if (status == MR_OK) mri_chain_time(worker->chain, &worker->laps);
     if (status == MR_OK) status = mri_outputs_open(worker, err);
     if (status == MR_OK && stage->dead) status = mri_dead_open(worker, err);
     if (status == MR_OK && worker->input != NULL) {
@@ -197,16 +198,17 @@ static mr_status not_known_yet(const struct mri_worker *worker, mr_error *err) {
 /* Where rows are not to wait for a commit, each batch's are sent when it has been worked off. */
 static mr_status rows_send(struct mri_worker *worker, mr_error *err) {
     if (!worker->sends_now) return MR_OK;
-    for (uint32_t i = 0; i < worker->task_count; i++) {
-        if (!worker->tasks[i]->dirty) continue;
-        const mr_status status = mri_outputs_seal(worker->tasks[i], err);
-        if (status != MR_OK) return status;
+    const uint32_t before = mri_lap(&worker->laps, MRI_PART_PRODUCE);
+    mr_status status = MR_OK;
+    for (uint32_t i = 0; status == MR_OK && i < worker->task_count; i++) {
+        if (worker->tasks[i]->dirty) status = mri_outputs_seal(worker->tasks[i], err);
     }
-    mri_stats_sent(worker);
-    return MR_OK;
+    (void)mri_lap(&worker->laps, before);
+    if (status == MR_OK) mri_stats_sent(worker);
+    return status;
 }
 
-mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
+static mr_status commit(struct mri_worker *worker, mr_error *err) {
     const mri_env *env = worker->env;
     uint32_t offsets = 0;
     if (worker->unsure) return not_known_yet(worker, err);
@@ -219,6 +221,7 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
         return MR_OK;
     }
     if (MRI_MUTANT("snapshot-uncommitted")) mri_snapshots_committed(worker);
+    (void)mri_lap(&worker->laps, MRI_PART_COMMIT);
     if (status == MR_OK) {
         status = worker->log->ops->commit(worker->member, worker->offsets, offsets, err);
         worker->unsure = status == MR_ERR_BUSY;
@@ -239,10 +242,18 @@ mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
     worker->commit_mean_us += (took_us - worker->commit_mean_us) / 8;
     worker->commit_now_us = now_us;
     worker->waiting_since_us = MR_TIME_NONE;
+    (void)mri_lap(&worker->laps, MRI_PART_OTHER);
     mri_snapshots_committed(worker);
     /* Marks that were held. When they do not get through, the commit that follows does not either. */
     (void)rows_send(worker, NULL);
     return MR_OK;
+}
+
+mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err) {
+    const uint32_t before = mri_lap(&worker->laps, MRI_PART_SEAL);
+    const mr_status status = commit(worker, err);
+    (void)mri_lap(&worker->laps, before);
+    return status;
 }
 
 static bool output_waits(const struct mri_worker *worker) {
@@ -450,9 +461,11 @@ static mr_status turn(struct mri_worker *worker, int64_t wait_us, bool *progress
     atomic_store(&worker->waits, true);
     /* Polled even when a rollback has not come to its end: what cannot be sought may be about to go. */
     const int64_t poll_us = worker->torn ? 0 : wait_of(worker, wait_us, worker->progressed);
+    (void)mri_lap(&worker->laps, MRI_PART_WAIT);
     const bool asked =
         worker->unsure; /* a commit within this very poll is told of by the next one */
     mr_status status = worker->log->ops->member_poll(worker->member, poll_us, &events, err);
+    (void)mri_lap(&worker->laps, MRI_PART_OTHER);
     if (status == MR_OK && asked) status = surely(worker, err);
     if (status == MR_OK && worker->unsure) status = not_known_yet(worker, err);
     if (status != MR_OK) return undone(worker, status, err);

@@ -63,6 +63,7 @@ typedef struct mri_worker_config {
     int64_t snapshot_every_us; /* per task; 0: 5 minutes */
     int64_t snapshot_stop_us;  /* what drain() may spend on them; 0: it makes none; see grace() */
     uint32_t snapshot_slice_keys; /* most keys written after one commit; 0: what the time allows */
+    bool profile;                 /* parts know their CPU time, too, which costs a little */
 } mri_worker_config;
 
 /* Why a record or row went no further; the names stand in metrics and in headers of dead letters,
@@ -129,6 +130,35 @@ typedef struct mri_worker_stats {
     bool ready;                      /* assignment received and restored */
 } mri_worker_stats;
 
+/* What a worker does with its time; the names stand in metrics. */
+#define MRI_PART_MAP(X)                                                              \
+    X(WAIT, "wait")       /* in the log: for records, room or partitions */          \
+    X(FETCH, "fetch")     /* records out of the log, bytes of a source's files */    \
+    X(DECODE, "decode")   /* those become rows */                                    \
+    X(SLOT, "slot")       /* rows find the state of their key */                     \
+    X(ENCODE, "encode")   /* rows become records */                                  \
+    X(PRODUCE, "produce") /* those are handed to the log */                          \
+    X(SINK, "sink")       /* rows are handed to sinks */                             \
+    X(SEAL, "seal")       /* state that has changed follows, sinks become durable */ \
+    X(COMMIT, "commit")   /* the log makes all of it visible */                      \
+    X(OTHER, "other")     /* restores, snapshots, and what is none of the others */
+
+#define X(name, text) MRI_PART_##name,
+typedef enum mri_part { MRI_PART_MAP(X) MRI_PARTS } mri_part;
+#undef X
+
+/* The time of one part of the work, or of one step. It is never taken back: what an abort undoes has
+ * taken its time. */
+typedef struct mri_part_stats {
+    const char *part, *step; /* one of them; the other is NULL */
+    int64_t ns;
+    int64_t cpu_ns; /* 0 without `profile` */
+    int64_t rows;   /* that a step was given */
+} mri_part_stats;
+
+uint32_t mri_parts_count(const mri_stage *stage); /* parts and steps of a worker's time */
+void mri_parts_init(const mri_stage *stage, mri_part_stats *parts); /* names, and no time yet */
+
 /* One task as it stands, or one that is being restored. */
 typedef struct mri_task_stats {
     uint32_t partition;
@@ -159,6 +189,9 @@ mr_status mri_worker_drain(mri_worker *, mr_error *err);
 void mri_worker_stats_read(mri_worker *, mri_worker_stats *out); /* any thread */
 /* The first `max` of its tasks; how many there are. Any thread. */
 uint32_t mri_worker_tasks_read(mri_worker *, mri_task_stats *out, uint32_t max);
+/* The first `max` parts and steps of its work; how many there are. Together they are all of its time
+ * so far, all 0 when its env has no clock for it. Any thread. */
+uint32_t mri_worker_parts_read(mri_worker *, mri_part_stats *out, uint32_t max);
 /* It stands in a call of the log, which may wait for brokers. Any thread. */
 bool mri_worker_waits(mri_worker *);
 /* What is left until it must be gone, before mri_worker_drain(): snapshots may take half of it. */

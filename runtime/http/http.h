@@ -57,6 +57,9 @@ typedef struct mri_http_view {
     void (*read)(void *self, uint32_t worker, mri_http_worker *out);
     /* The first `max` tasks of a worker; how many there are. NULL: nothing is known of them. */
     uint32_t (*tasks)(void *self, uint32_t worker, mri_http_task *out, uint32_t max);
+    /* What a worker has done with its time: the first `max` parts, named also before there is any; how
+     * many there are. NULL: nothing is known of it. */
+    uint32_t (*parts)(void *self, uint32_t worker, mri_part_stats *out, uint32_t max);
     bool (*stopping)(void *self); /* then it is not ready */
     /* When the main loop went round last; MR_TIME_NONE: not yet. NULL: there is none. */
     int64_t (*ticked_us)(void *self);

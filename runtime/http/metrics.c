@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/number.h"
 #include "http/http.h"
 
@@ -247,6 +248,67 @@ static void latency_put(mri_text *out, const mri_http_view *view) {
     }
 }
 
+/* --- time ----------------------------------------------------------------------------------------
+ */
+
+/* Sums over the workers of the stage whose first worker is *at, to be freed by the caller; moves *at
+ * behind its last. */
+static mri_part_stats *parts_read(const mri_http_view *view, uint32_t *at, uint32_t *count,
+                                  const char **stage) {
+    mri_http_worker worker;
+    view->read(view->self, *at, &worker);
+    *stage = worker.stage;
+    *count = view->parts(view->self, *at, NULL, 0);
+    mri_part_stats *sums = mri_calloc(*count, sizeof *sums);
+    mri_part_stats *more = mri_calloc(*count, sizeof *more);
+    (void)view->parts(view->self, (*at)++, sums, *count);
+    for (; *at < view->workers; ++*at) {
+        view->read(view->self, *at, &worker);
+        if (strcmp(worker.stage, *stage) != 0) break;
+        (void)view->parts(view->self, *at, more, *count);
+        for (uint32_t i = 0; i < *count; i++) {
+            sums[i].ns += more[i].ns;
+            sums[i].rows += more[i].rows;
+        }
+    }
+    free(more);
+    return sums;
+}
+
+struct part_metric {
+    const char *name, *help;
+    bool steps, rows; /* of steps, or else of parts; rows, or else seconds */
+};
+
+static const struct part_metric part_metrics[] = {
+    {"millrace_process_seconds_total",
+     "Time of the stage's workers by part of their work; together with that of the steps it is all "
+     "of their time.",
+     false, false},
+    {"millrace_step_seconds_total", "Time of the stage's workers in a step.", true, false},
+    {"millrace_step_rows_total",
+     "Rows that a step was given, those of undone transactions included.", true, true},
+};
+
+static void parts_put(mri_text *out, const mri_http_view *view, const struct part_metric *metric) {
+    help_put(out, metric->name, metric->help, "counter");
+    for (uint32_t at = 0; at < view->workers;) {
+        const char *stage = NULL;
+        uint32_t count = 0;
+        mri_part_stats *parts = parts_read(view, &at, &count, &stage);
+        for (uint32_t i = 0; i < count; i++) {
+            const char *name = metric->steps ? parts[i].step : parts[i].part;
+            if (name == NULL) continue;
+            mri_text label = {0};
+            label_put(&label, metric->steps ? "step" : "part", name);
+            sample_put(out, view, metric->name, "", stage, label.data,
+                       metric->rows ? (double)parts[i].rows : (double)parts[i].ns / 1e9);
+            mri_text_free(&label);
+        }
+        free(parts);
+    }
+}
+
 /* --- lag -----------------------------------------------------------------------------------------
  */
 
@@ -303,6 +365,9 @@ void mri_http_metrics(const mri_http_view *view, mri_text *out) {
         metric_put(out, view, &metrics[i]);
     }
     latency_put(out, view);
+    for (size_t i = 0; view->parts != NULL && i < sizeof part_metrics / sizeof *part_metrics; i++) {
+        parts_put(out, view, &part_metrics[i]);
+    }
     for (size_t i = 0; i < sizeof lags / sizeof *lags; i++) {
         lag_put(out, view, &lags[i]);
     }

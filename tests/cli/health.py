@@ -25,7 +25,9 @@ millrace_consumer_lag_records millrace_lso_lag_records millrace_watermark_delay_
 millrace_txn_commits_total millrace_txn_commit_seconds millrace_producer_rebuilds_total
 millrace_rebalances_total millrace_restore_records_remaining millrace_state_keys millrace_state_bytes
 millrace_snapshot_age_seconds millrace_dropped_records_total millrace_dlq_records_total
-millrace_e2e_latency_seconds""".split()
+millrace_e2e_latency_seconds millrace_process_seconds_total millrace_step_seconds_total
+millrace_step_rows_total""".split()
+PARTS = set("wait fetch decode slot encode produce sink seal commit other".split())
 
 
 def wait_for(what, condition):
@@ -44,6 +46,7 @@ class Run:
     def __init__(self, binary, *arguments, log, environment=None):
         self.log = log
         self.out = open(log, "w")
+        self.began = time.monotonic()
         self.process = subprocess.Popen([binary, "run", *arguments, "--http", "0"], stdin=subprocess.DEVNULL,
                                         stdout=self.out, stderr=self.out,
                                         env={**os.environ, **(environment or {})})
@@ -175,11 +178,26 @@ def metrics_check(run):
     families = metrics_read(text)
     for name in WANTED:
         assert name in families, f"there is no {name}"
-    allowed = {"pipeline", "stage", "topic", "partition", "reason", "result", "le", "version"}
+    allowed = {"pipeline", "stage", "topic", "partition", "reason", "result", "le", "version", "part", "step"}
     for samples in families.values():
         for _, labels, _ in samples:
             assert set(labels) <= allowed, f"a label without a bound: {labels}"
+    time_check(run, families)
     return families
+
+
+def time_check(run, families):
+    """Parts of the work and steps share the time that a stage has had, whatever it did."""
+    lived_s, total = time.monotonic() - run.began, {"trades": 0.0, "bars": 0.0}
+    parts = families["millrace_process_seconds_total"]
+    assert {labels["part"] for _, labels, _ in parts} == PARTS, parts
+    steps = families["millrace_step_seconds_total"]
+    assert [(labels["stage"], labels["step"]) for _, labels, _ in steps] == [("bars", "c")], steps
+    assert [value for _, _, value in families["millrace_step_rows_total"]] == [3], families
+    for _, labels, value in parts + steps:
+        total[labels["stage"]] += value
+    for stage, seconds in total.items():
+        assert 0 < seconds <= lived_s, f"{stage}: {seconds} s of {lived_s}"
 
 
 def lag(run):

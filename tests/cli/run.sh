@@ -53,6 +53,21 @@ run_cli 0 run tiny.yaml --until-end --fresh --workers 2 --batch-rows 1
 [ "$(rows_in bars err)" = 3 ] || fail 'a fresh run did not begin anew'
 has err 'workers=3'
 all_rows
+has_not err 'together'
+# where the time went: the parts of a stage are together what the last line says
+run_cli 0 run tiny.yaml --until-end --fresh --profile
+has err 'stage   part      seconds      %  cpu s  cpu ns/row  rows'
+grep -qE '^bars    step c +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +3$' err || fail 'step c had no 3 rows'
+has err 'start and other threads: '
+awk '/^(trades|bars) +(step )?[a-z]+ +[0-9]+\.[0-9][0-9][0-9] / {
+        seconds = $2 == "step" ? $4 : $3
+        if ($2 != "together") { sum[$1] += seconds; parts[$1]++; next }
+        together++
+        if (parts[$1] < 5 || (sum[$1] - seconds) ^ 2 > (parts[$1] * 0.0005 + 1e-9) ^ 2) exit 1
+    }
+    END { exit together != 2 }' err || { cat err >&2; fail 'the parts are not the whole'; }
+checks=$((checks + 3))
+all_rows
 # another log knows nothing of the files that stand there, and does not overwrite them
 run_cli 11 run tiny.yaml --until-end --log local:elsewhere --instance pod-0
 has err "error: stage 'bars': "

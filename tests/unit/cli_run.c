@@ -95,6 +95,13 @@ uint32_t mri_worker_tasks_read(mri_worker *worker, mri_task_stats *out, uint32_t
     return 0;
 }
 
+uint32_t mri_worker_parts_read(mri_worker *worker, mri_part_stats *out, uint32_t max) {
+    for (uint32_t i = 0; i < max; i++) {
+        out[i] = (mri_part_stats){.part = "turns", .ns = worker->turns};
+    }
+    return max;
+}
+
 bool mri_worker_waits(mri_worker *worker) {
     (void)worker;
     return false;
@@ -114,6 +121,8 @@ void mri_worker_close(mri_worker *worker) {
     atomic_fetch_add(&closed, 1);
     free(worker);
 }
+
+enum { PARTS = 2 };
 
 /* --- one run -------------------------------------------------------------------------------------
  */
@@ -140,6 +149,8 @@ static void rig_open(struct rig *rig, uint32_t stages) {
         mri_run_worker *worker = &rig->run.workers[i];
         worker->run = &rig->run;
         worker->config = (mri_worker_config){.stage = &rig->stages[i], .env = &rig->run.env};
+        worker->part_count = PARTS;
+        worker->parts = mri_calloc(PARTS, sizeof *worker->parts);
         (void)pthread_mutex_init(&worker->lock, NULL);
     }
     cr_assert_eq(mri_signals_open(&rig->err), MR_OK);
@@ -153,6 +164,9 @@ static mr_status rig_run(struct rig *rig, int64_t timeout_us) {
 static void rig_close(struct rig *rig) {
     mri_signals_close();
     mri_run_show_close(&rig->run);
+    for (uint32_t i = 0; i < rig->run.worker_count; i++) {
+        free(rig->run.workers[i].parts);
+    }
     free(rig->run.workers);
     mri_arena_close(rig->cli.arena);
 }
@@ -170,6 +184,9 @@ Test(run, all_end) {
     mri_worker_stats stats;
     mri_run_stats(&rig.run.workers[1], &stats);
     cr_expect_eq(stats.rows_in, 4, "counters stay readable after the end");
+    mri_part_stats part = {0};
+    cr_expect_eq(mri_run_parts(&rig.run.workers[1], &part, 1), (uint32_t)PARTS);
+    cr_expect_eq(part.ns, 4, "and so does what became of the time");
     rig_close(&rig);
 }
 

@@ -291,6 +291,44 @@ Test(pages, latencies_are_cumulated) {
     mri_text_free(&text);
 }
 
+/* Workers of a stage have the same parts; worker 1 takes twice as long as worker 0. */
+static uint32_t worker_parts(void *self, uint32_t worker, mri_part_stats *out, uint32_t max) {
+    const mri_part_stats parts[] = {
+        {.part = "decode", .ns = 1500000000 * (int64_t)(worker + 1)},
+        {.part = "commit"},
+        {.step = "c\"1", .ns = 250000000 * (int64_t)(worker + 1), .rows = 100 + worker},
+    };
+    (void)self;
+    const uint32_t count = worker < 2 ? 3 : 1; /* indicators: a stage without steps */
+    for (uint32_t i = 0; i < count && i < max; i++) {
+        out[i] = parts[i];
+    }
+    return count;
+}
+
+Test(pages, time_is_summed_by_part_and_step) {
+    mri_http_view view = view_of(3);
+    mri_text text = {0};
+    mri_http_metrics(&view, &text);
+    expect_has_not(&text, "process_seconds");
+    view.parts = worker_parts;
+    mri_text_clear(&text);
+    mri_http_metrics(&view, &text);
+    static const char *const lines[] = {
+        "# TYPE millrace_process_seconds_total counter\n",
+        "process_seconds_total{pipeline=\"crypto\",stage=\"candles\",part=\"decode\"} 4.5\n",
+        "process_seconds_total{pipeline=\"crypto\",stage=\"candles\",part=\"commit\"} 0\n",
+        "process_seconds_total{pipeline=\"crypto\",stage=\"indicators\",part=\"decode\"} 4.5\n",
+        "step_seconds_total{pipeline=\"crypto\",stage=\"candles\",step=\"c\\\"1\"} 0.75\n",
+        "step_rows_total{pipeline=\"crypto\",stage=\"candles\",step=\"c\\\"1\"} 201\n",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        expect_has(&text, lines[i]);
+    }
+    expect_has_not(&text, "stage=\"indicators\",step=");
+    mri_text_free(&text);
+}
+
 static void tasks_fill(uint32_t count) {
     task_count = count;
     for (uint32_t i = 0; i < count; i++) {
