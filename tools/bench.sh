@@ -55,7 +55,7 @@ bench_main() {
 
 # What only says or refuses something needs neither a build nor a broker.
 bench_run() {
-    local what=$1 address='' pids='' needs status=0 option before='' programs=''
+    local what=$1 address='' pids='' needs status=0 option before='' programs=' bench_weigh'
     shift
     needs=$(bench_needs "$what")
     for option; do

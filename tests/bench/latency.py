@@ -129,7 +129,7 @@ class Latency(measure.Bench):
                 "commits_per_s": commits / count / figures["seconds"],
                 "commit_ms": commit_s / commits * 1e3 if commits else None,
                 "cpu_s_per_m": cpu_s / (rate * (self.args.seconds + self.args.warm)) * 1e6,
-                "others_cores": max(0.0, cores), "peak_mb": run.usage.ru_maxrss / 1024,
+                "others_cores": max(0.0, cores), "peak_mb": run.usage.peak_mb,
                 "peak_anon_mb": run.anon_mb}
 
 

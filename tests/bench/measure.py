@@ -13,7 +13,9 @@ import json
 import os
 import platform
 import re
+import select
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import time
 
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_S = 0.02
+POLL_S = 0.1
 BUSY_CORES = 0.1  # above this figures say little
 
 
@@ -78,8 +81,49 @@ def metric(text, name):
 # --- weighing ---------------------------------------------------------------------------------------
 
 
+class Child:
+    """A running program, as a child of tests/bench/weigh.c: one that this script starts itself would
+    count the script's memory as its own. Looks like a Popen."""
+
+    def __init__(self, helper, command, **popen):
+        self.args, self.returncode, self.usage = command, None, None
+        report, told = os.pipe()
+        self.helper = subprocess.Popen([helper, str(told), *command], pass_fds=[told], **popen)
+        os.close(told)
+        self.stdout = self.helper.stdout
+        self.report = os.fdopen(report)
+        pid = self.report.readline()
+        if not pid:
+            sys.exit(f"bench: {helper} cannot start {command[0]}")
+        self.pid = int(pid)
+
+    def poll(self):
+        if self.returncode is None and select.select([self.report], [], [], 0)[0]:
+            said = self.report.readline().split()
+            self.helper.wait()
+            if len(said) != 4:
+                sys.exit(f"bench: {self.args[0]} got lost")
+            self.returncode = os.waitstatus_to_exitcode(int(said[0]))
+            self.usage = Usage(float(said[1]) + float(said[2]), int(said[3]) / 1024)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+class Usage:
+    def __init__(self, cpu_s, peak_mb):
+        self.cpu_s, self.peak_mb = cpu_s, peak_mb
+
+
 class Weighed:
     """A running program with what it costs. `figures()` once it has ended or is not needed any more."""
+
+    helper = None  # Bench says where it is
 
     def __init__(self, command, brokers=(), **popen):
         self.brokers = brokers
@@ -88,8 +132,7 @@ class Weighed:
         self.began = time.monotonic()
         self.anon_mb = 0.0
         popen.setdefault("stdin", subprocess.DEVNULL)
-        self.process = subprocess.Popen(command, **popen)
-        self.usage = None
+        self.process = Child(self.helper, command, **popen)
         self.ended = threading.Event()
         self.sampler = threading.Thread(target=self.sample, daemon=True)
         self.sampler.start()
@@ -104,26 +147,22 @@ class Weighed:
     def wait(self, timeout_s):
         """Its exit status; it is killed when it takes longer."""
         deadline = time.monotonic() + timeout_s
-        while True:
-            pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
-            if pid:
-                break
+        while self.process.poll() is None:
             if time.monotonic() > deadline:
                 self.process.kill()
                 sys.exit(f"bench: {self.process.args[0]} did not end within {timeout_s} s")
-            time.sleep(0.002)
+            select.select([self.process.report], [], [], POLL_S)
         self.seconds = time.monotonic() - self.began
         self.ended.set()
-        self.usage = usage
-        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.usage = self.process.usage
         return self.process.returncode
 
     def figures(self):
-        cpu_s = self.usage.ru_utime + self.usage.ru_stime
+        cpu_s = self.usage.cpu_s
         broker_s = sum(process_cpu_s(pid) for pid in self.brokers) - self.broker_s
         busy_s = machine_busy_s() - self.busy_s - cpu_s - broker_s
         return {"seconds": self.seconds, "cpu_s": cpu_s, "broker_cpu_s": broker_s,
-                "peak_mb": self.usage.ru_maxrss / 1024, "peak_anon_mb": self.anon_mb,
+                "peak_mb": self.usage.peak_mb, "peak_anon_mb": self.anon_mb,
                 "others_cores": max(0.0, busy_s / self.seconds)}
 
 
@@ -212,6 +251,7 @@ class Bench:
         self.work = os.path.abspath(self.args.work)
         self.brokers = [int(pid) for pid in self.args.broker_pids.split(",") if pid]
         self.load = os.getloadavg()[0]
+        Weighed.helper = self.tool("weigh")
         shutil.rmtree(self.work, ignore_errors=True)
         os.makedirs(self.work)
 
