@@ -3,12 +3,14 @@
 
 Trades of 50 pairs stand in a topic; a stage makes one-minute candles of them, three indicators of
 those, and writes both into a topic, exactly once: `run --until-end`, from exec to exit. In the same
-round plain librdkafka reads the same topic to its end and touches nothing but the sizes. A run counts
-only when the records of its output are as many as the candles that are in the trades, counted where
-those are made, and when they have as many bytes as those of all other runs of the same format.
+round plain librdkafka reads the same topic to its end and touches nothing but the sizes, and a C
+program made for this one job does it by hand (bare.c): JSON of one partition, transactions as often,
+no changelog. A run counts only when the records of its output are as many as the candles that are in
+the trades, counted where those are made, and when they have as many bytes as those of all other runs
+of the same format.
 """
 
-# mill: kafka bench_load bench_raw
+# mill: kafka bench_load bench_raw bench_bare bench_topics
 
 import json
 import os
@@ -28,6 +30,9 @@ READY_S = 60
 POLL_S = 0.1
 SETTLE_S = 5.0  # at 1,000 trades/s: until the stage has got up
 AVRO = "avro"  # of a topic's name
+COMMIT_MS = 1000  # of bare.c: as often as a stage that is far behind
+BARE = {"bare C": (),
+        "bare C, large queues": ("queued.min.messages=1000000", "queued.max.messages.kbytes=262144")}
 
 PIPELINE = """pipeline: {pipeline}
 topics:
@@ -78,6 +83,10 @@ class Case:
     def __init__(self, form, partitions, workers, codec="lz4", delivery="exactly-once"):
         self.form, self.partitions, self.workers = form, partitions, workers
         self.codec, self.delivery = codec, delivery
+
+    def is_bare(self):
+        """It is what bare.c does."""
+        return self.name() == "json, 1 partition, 1 worker"
 
     def topic(self):
         return f"{self.codec}-{self.partitions}" + (f"-{AVRO}" if self.form == AVRO else "")
@@ -157,16 +166,33 @@ class Kafka(measure.Bench):
             sys.exit(f"bench: {topic} has {figures['records']} records, not {self.args.records}")
         return figures
 
-    def check(self, case, run):
+    def check(self, case, run, who=""):
         found = self.raw(f"{run}-out")
         wanted = self.candles[f"{self.id}-{case.topic()}"]
+        who = who or case.name()
         if found["records"] != wanted:
-            sys.exit(f"bench: {case.name()}: {found['records']} candles came out of {wanted}; what "
+            sys.exit(f"bench: {who}: {found['records']} candles came out of {wanted}; what "
                      f"is left is in {self.work}")
         size = self.bytes.setdefault(case.form, found["bytes"])
         if found["bytes"] != size:
-            sys.exit(f"bench: {case.name()}: its candles have {found['bytes']} bytes, those of "
+            sys.exit(f"bench: {who}: its candles have {found['bytes']} bytes, those of "
                      f"another run have {size}")
+
+    def bare(self, case, name):
+        """One run of the program that does it by hand."""
+        topic = f"{self.id}-{case.topic()}"
+        raw = self.raw(topic)
+        self.runs += 1
+        run = f"{self.id}r{self.runs}"
+        subprocess.run([self.tool("topics"), self.args.kafka, "create", f"{run}-out", "1"], check=True)
+        figures, output = measure.run([self.tool("bare"), self.args.kafka, topic, f"{run}-out",
+                                       str(COMMIT_MS), *BARE[name]], self.brokers, RUN_S)
+        told = json.loads(output)
+        if told["records"] != self.args.records or told["late"]:
+            sys.exit(f"bench: {name} has worked off {told}")
+        self.check(case, run, name)
+        figures["commits"] = told["commits"]
+        return summarise(figures, raw, self.args.records)
 
     def drain(self, case):
         """One measured run, and what plain librdkafka did just before it."""
@@ -245,6 +271,11 @@ def summarise(figures, raw, records):
     return figures
 
 
+def median_row(name, runs):
+    return {**measure.median_of(runs), "name": name,
+            "seconds_all": [round(run["seconds"], 3) for run in runs]}
+
+
 def raw_rows(bench, case):
     """The three ways in which plain librdkafka can be asked; with its own settings and with more room
     for what it has fetched."""
@@ -261,7 +292,7 @@ def raw_rows(bench, case):
     return rows
 
 
-COLUMNS = measure.SPEED[:3] + [
+COLUMNS = measure.SPEED[:2] + [Column("times_bare", "of bare C", "{:.2f}", 1), measure.SPEED[2]] + [
     Column("broker_s_per_m", "broker", "{:.3f}"), Column("peak_mb", "RSS MB", "{:.0f}", -1),
     Column("peak_anon_mb", "anon", "{:.0f}", -1), Column("commits", "commits", "{:.0f}"),
     Column("commit_ms", "ms each", "{:.1f}", -1), Column("commit_share", "in them", "{:.2f}", -1),
@@ -276,17 +307,21 @@ def measure_all(bench, args):
     if not cases:
         sys.exit(f"bench: no case matches '{args.cases}'")
     bench.fill(cases)
-    runs = {case: [] for case in cases}
+    runs, bare = {case: [] for case in cases}, {name: [] for name in BARE}
     for repeat in range(args.repeat):
         for case in cases:
             say(f"round {repeat + 1} of {args.repeat}: {case.name()}")
             runs[case].append(bench.drain(case))
-    rows = raw_rows(bench, cases[0])
+            for name in BARE if case.is_bare() else ():
+                say(f"round {repeat + 1} of {args.repeat}: {name}")
+                bare[name].append(bench.bare(case, name))
+    bare = [median_row(f"{name}: json, 1 partition", found) for name, found in bare.items() if found]
+    rows = raw_rows(bench, cases[0]) + bare
     bench.medians = {}
     for case in cases:
-        row = bench.medians[case] = measure.median_of(runs[case])
-        row["name"] = case.name()
-        row["seconds_all"] = [round(run["seconds"], 3) for run in runs[case]]
+        row = bench.medians[case] = median_row(case.name(), runs[case])
+        if bare and case.is_bare():
+            row["times_bare"] = row["per_s"] / max(b["per_s"] for b in bare)
         if not args.quick:
             say(f"how long transactions take: {case.name()}")
             row.update(bench.commit_ms(case))
@@ -311,8 +346,8 @@ def main():
     rows = measure_all(bench, args)
     bench.finish(rows, COLUMNS, f"kafka: {args.records} trades, candles and three indicators, "
                  f"median of {args.repeat}",
-                 "of raw: of what plain librdkafka, asked for batches, took just before; broker: its "
-                 "CPU-s/M;\nms each, in them: a commit from its first changelog record on, and the "
+                 "of raw: of what plain librdkafka, asked for batches, took just before; of bare C: of "
+                 "the faster of\nits two; broker: its CPU-s/M;\nms each, in them: a commit from its first changelog record on, and the "
                  "worker's time that goes into commits.", records=args.records)
 
 
