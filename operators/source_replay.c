@@ -63,6 +63,7 @@ struct replay {
     int64_t watermark_us;
     uint64_t poll;
     int64_t lines; /* that this poll may still read */
+    bool many;     /* CSV, and nobody has to look whether the time is null */
 };
 
 static const char *const replay_formats[] = {"auto", "csv", "jsonl", "binance_ws", NULL};
@@ -246,6 +247,8 @@ static mr_status replay_open(mr_source_ctx *ctx) {
     if (status != MR_OK) return status;
     r->heap = ctx->io->alloc(ctx->io->self, r->count * sizeof *r->heap);
     rows_open(ctx, r);
+    const struct replay_options *o = ctx->options;
+    r->many = o->format == FORMAT_CSV && !ctx->schema->columns[o->time_column].nullable;
     return MR_OK;
 }
 
@@ -437,6 +440,13 @@ static mr_status reject(mr_source_ctx *ctx, const struct replay_file *f, const c
     return ctx->reject(ctx, f->path, f->line.number, reason, f->line.data, f->line.size);
 }
 
+/* Event time of a row; that of a window's end belongs to the window. */
+static int64_t row_time(const struct replay_options *o, const mr_column *time, uint32_t row) {
+    int64_t time_us = 0;
+    return __builtin_sub_overflow(time->i64[row], o->time_shift, &time_us) ? time->i64[row]
+                                                                           : time_us;
+}
+
 /* Decodes f->line into a row. *ready: it is one; else it was rejected or skipped. */
 static mr_status line_decode(mr_source_ctx *ctx, const struct replay *r, struct replay_file *f,
                              mr_batch *rows, uint32_t row, bool *ready) {
@@ -462,9 +472,7 @@ static mr_status line_decode(mr_source_ctx *ctx, const struct replay *r, struct 
     if (skip) ctx->skipped++;
     if (reason != NULL) return reject(ctx, f, reason);
     if (!*ready) return MR_OK;
-    if (__builtin_sub_overflow(time->i64[row], o->time_shift, &f->time_us)) {
-        f->time_us = time->i64[row];
-    }
+    f->time_us = row_time(o, time, row);
     f->poll = r->poll;
     return MR_OK;
 }
@@ -573,6 +581,26 @@ static mr_status row_give(mr_source_ctx *ctx, struct replay *r) {
     return file_advance(ctx, r, index);
 }
 
+/* The lines that follow, as far as nothing has to be said of them, as rows behind those of ctx->out. */
+static void rows_read(mr_source_ctx *ctx, struct replay *r, struct replay_file *f) {
+    const struct replay_options *o = ctx->options;
+    mr_batch *out = ctx->out;
+    const mr_column *time = &out->columns[o->time_column];
+    const uint32_t room = out->capacity - out->rows;
+    const uint32_t max = room < r->lines ? room : (uint32_t)r->lines;
+    const uint32_t rows = ctx->io->rows(f->file, f->decoder, out, out->rows, max, &f->line);
+    for (uint32_t i = 0; i < rows; i++) {
+        const uint32_t row = out->rows++;
+        const int64_t time_us = row_time(o, time, row);
+        out->time_us[row] = time_us;
+        out->origin[row] = row;
+        ctx->origins[row] = (mr_origin){.offset = r->given++, .ingest_us = MR_TIME_NONE};
+        if (time_us > r->watermark_us) r->watermark_us = time_us;
+    }
+    r->lines -= rows;
+    if (rows > 0) file_pass(f);
+}
+
 /* A single file has nothing to be merged with: its rows go straight into the batch. */
 static mr_status poll_one(mr_source_ctx *ctx, struct replay *r) {
     struct replay_file *f = &r->files[0];
@@ -580,6 +608,8 @@ static mr_status poll_one(mr_source_ctx *ctx, struct replay *r) {
     while (status == MR_OK && f->state == WANTED && r->lines > 0 &&
            ctx->out->rows < ctx->out->capacity) {
         bool ready = false;
+        if (r->many) rows_read(ctx, r, f);
+        if (r->lines == 0 || ctx->out->rows == ctx->out->capacity) break;
         status = file_read(ctx, r, f, ctx->out, ctx->out->rows, &ready);
         if (ready) row_given(ctx, r, f);
     }

@@ -71,6 +71,12 @@ typedef struct mr_io {
                          mr_error *);
     mr_string (*encode_header)(mr_encoder *); /**< with its line end; empty for JSON lines */
     mr_string (*encode)(mr_encoder *, const mr_batch *, uint32_t row); /**< with its line end */
+
+    /** Many lines at once: fills rows from `row` on, at most `max`, from the lines that follow, as
+     *  far as they are at hand and can be read; how many. *next: what line() has given last. The line
+     *  behind them is for line() and decode(), which say what there is to say of it. */
+    uint32_t (*rows)(mr_file *, mr_decoder *, mr_batch *, uint32_t row, uint32_t max,
+                     mr_line *next);
 } mr_io;
 
 /** One running source. One task owns it. */

@@ -1,8 +1,11 @@
-/* take.h: numbers and times at the front of a text, where they stand in the form that nearly all have.
+/* take.h: numbers and times whose text has a known end, in the form that nearly all have.
  *
- * Each answers what stands behind the value, or NULL: then mri_parse_...() of number.h decides, for it
- * may still be one. Where they answer, value and grammar are those of number.h, to the last bit. Whoever
- * calls them looks at what follows. */
+ * Each reads the whole of [at, at + size), and answers false where the text is in no such form: then
+ * mri_parse_...() of number.h decides, for it may still be a value. Where they answer true, value and
+ * grammar are those of number.h, to the last bit.
+ *
+ * Digits are read eight at a time, from the end backwards, since it is the end where they have to fit.
+ * A loop over them would end at another one in each text, which costs a mispredicted branch. */
 #ifndef MRI_TAKE_H
 #define MRI_TAKE_H
 
@@ -11,17 +14,21 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MRI_TAKE_F64_DIGITS = 15, MRI_TAKE_I64_DIGITS = 18, MRI_DATE_TEXT = 10 };
+enum {
+    MRI_TAKE_BEFORE = 16, /* bytes in front of the end of a number that have to be readable */
+    MRI_TAKE_F64_DIGITS = 15,
+    MRI_DATE_TEXT = 10,   /* YYYY-MM-DD */
+    MRI_MINUTE_TEXT = 16, /* YYYY-MM-DDTHH:MM */
+};
+
+#define MRI_TAKE_ONES  (UINT64_MAX / 255)
+#define MRI_TAKE_HIGHS (MRI_TAKE_ONES << 7)
 
 /* Exact, so that one division by them rounds correctly. */
 static const double mri_take_powers[MRI_TAKE_F64_DIGITS + 1] = {
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
-static const uint32_t mri_take_tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
-
-static inline uint32_t mri_take_digit(char c) {
-    return (uint32_t)(unsigned char)c - '0';
-}
+static const uint32_t mri_take_tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
 /* Eight bytes, the first one lowest. */
 static inline uint64_t mri_take_load(const char *at) {
@@ -33,139 +40,157 @@ static inline uint64_t mri_take_load(const char *at) {
     return bytes;
 }
 
-/* The digits at the front of eight bytes without a branch for each, which is mispredicted where the
- * number of digits differs from text to text: neighbours are joined to numbers of two, four, eight
- * digits. What adding carries over a byte that is no digit lies behind it. */
-static inline uint64_t mri_take_eight(const char *at, uint32_t *count) {
-    const uint64_t ones = UINT64_MAX / 255;
-    uint64_t digits = mri_take_load(at) ^ ones * '0';
-    const uint64_t others = ((digits + ones * (0x80 - 10)) | digits) & ones << 7;
-    *count = others != 0 ? (uint32_t)__builtin_ctzll(others) / 8 : 8;
-    if (*count == 0) return 0;
-    digits <<= 64 - 8 * *count;
+/* The 1 to 8 bytes in front of `end` as what they are away from '0', in the high bytes; zeros below. */
+static inline uint64_t mri_take_back(const char *end, uint32_t count) {
+    const uint32_t below = 64 - 8 * count;
+    return (mri_take_load(end - 8) ^ MRI_TAKE_ONES * '0') >> below << below;
+}
+
+/* The high bits of the bytes that are no digits. What adding carries over such a byte marks others
+ * behind it, but never hides one. */
+static inline uint64_t mri_take_others(uint64_t bytes) {
+    return ((bytes + MRI_TAKE_ONES * (0x80 - 10)) | bytes) & MRI_TAKE_HIGHS;
+}
+
+/* Eight digits as one number: neighbours are joined to numbers of two, four, eight digits. */
+static inline uint64_t mri_take_join(uint64_t digits) {
     digits = (digits * 10 + (digits >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
     digits = (digits * 100 + (digits >> 16)) & UINT64_C(0x0000ffff0000ffff);
     return (digits * 10000 + (digits >> 32)) & UINT32_MAX;
 }
 
-/* As mri_take_f64, digit by digit. */
-static inline const char *mri_take_f64_long(const char *at, const char *end, double *out) {
-    const char *const start = at;
+/* Leaves the point out of eight bytes that are digits but for one, which `others` marks. Places behind
+ * it are counted; the digits in front move up, and what is left free holds `fill`. */
+static inline bool mri_take_point(uint64_t *bytes, uint64_t others, uint64_t fill,
+                                  uint32_t *places) {
+    const uint32_t point = (uint32_t)__builtin_ctzll(others) - 7; /* its lowest bit */
+    const uint64_t front = *bytes & ((UINT64_C(1) << point) - 1);
+    const uint64_t behind = *bytes ^ front;
+    if ((others & (others - 1)) != 0 || (behind >> point & 0xff) != ('.' ^ '0')) return false;
+    *places += 7 - point / 8;
+    *bytes = (behind ^ (uint64_t)('.' ^ '0') << point) | front << 8 | fill;
+    return true;
+}
+
+/* Digits with a point somewhere among them, or none; up to eight characters. */
+static inline bool mri_take_short(const char *end, uint32_t size, uint64_t *digits,
+                                  uint32_t *places) {
+    uint64_t low = mri_take_back(end, size);
+    const uint64_t others = mri_take_others(low);
+    *places = 0;
+    if (others != 0) {
+        if (!mri_take_point(&low, others, 0, places) || *places == 0) return false;
+    }
+    *digits = mri_take_join(low);
+    return true;
+}
+
+/* The same of 9 to 16 characters. */
+static inline bool mri_take_long(const char *end, uint32_t size, uint64_t *digits,
+                                 uint32_t *places) {
+    uint64_t high = mri_take_back(end - 8, size - 8), low = mri_take_back(end, 8);
+    const uint64_t high_others = mri_take_others(high), low_others = mri_take_others(low);
+    *places = 0;
+    if (low_others != 0) {
+        if (high_others != 0 || !mri_take_point(&low, low_others, high >> 56, places)) return false;
+        if (*places == 0) return false;
+        high <<= 8;
+    } else if (high_others != 0) {
+        *places = 8;
+        if (!mri_take_point(&high, high_others, 0, places)) return false;
+    }
+    *digits = mri_take_join(high) * 100000000 + mri_take_join(low);
+    return true;
+}
+
+static inline bool mri_take_f64(const char *at, uint32_t size, double *out) {
+    const bool negative = size > 0 && *at == '-';
+    const char *const end = at + size;
     uint64_t digits = 0;
     uint32_t places = 0;
-    for (; at < end && mri_take_digit(*at) <= 9; at++) {
-        digits = digits * 10 + mri_take_digit(*at);
-    }
-    ptrdiff_t count = at - start;
-    if (count == 0 || (count > 1 && *start == '0')) return NULL;
-    if (at < end && *at == '.') {
-        const char *const point = at++;
-        for (; at < end && mri_take_digit(*at) <= 9; at++) {
-            digits = digits * 10 + mri_take_digit(*at);
-        }
-        places = (uint32_t)(at - point - 1);
-        count += at - point - 1;
-        if (places == 0) return NULL;
-    }
-    if (count > MRI_TAKE_F64_DIGITS) return NULL;
-    *out = (double)digits / mri_take_powers[places];
-    return at;
-}
-
-/* As mri_take_f64, where up to seven digits stand on each side of the point; NULL: they may not. */
-static inline const char *mri_take_f64_short(const char *at, const char *end, double *out) {
-    if (end - at < 8) return NULL;
-    uint32_t count = 0, places = 0;
-    uint64_t digits = mri_take_eight(at, &count);
-    if (count == 0 || count == 8 || (count > 1 && *at == '0')) return NULL;
-    at += count;
-    if (*at == '.') {
-        if (end - ++at < 8) return NULL;
-        const uint64_t fraction = mri_take_eight(at, &places);
-        if (places == 0 || places == 8) return NULL;
-        digits = digits * mri_take_tens[places] + fraction;
-        at += places;
-    }
-    *out = (double)digits / mri_take_powers[places];
-    return at;
-}
-
-/* Digits with or without a point, at most 15 of them. */
-static inline const char *mri_take_f64(const char *at, const char *end, double *out) {
-    const bool negative = at < end && *at == '-';
     at += negative;
-    const char *behind = mri_take_f64_short(at, end, out);
-    if (behind == NULL) behind = mri_take_f64_long(at, end, out);
-    if (behind != NULL && negative) *out = -*out;
-    return behind;
+    size -= negative;
+    if (size - 1 >= MRI_TAKE_BEFORE) return false;
+    if (size <= 8) {
+        if (!mri_take_short(end, size, &digits, &places)) return false;
+    } else if (!mri_take_long(end, size, &digits, &places)) {
+        return false;
+    }
+    /* In one condition: whether there is one digit in front of the point cannot be predicted. */
+    const uint32_t count = size - (places > 0), whole = count - places;
+    const int bad = (whole == 0) | ((whole > 1) & (*at == '0')) | (count > MRI_TAKE_F64_DIGITS);
+    if (bad) return false;
+    *out = (double)digits / mri_take_powers[places];
+    if (negative) *out = -*out;
+    return true;
 }
 
-static inline const char *mri_take_i64(const char *at, const char *end, int64_t *out) {
-    const bool negative = at < end && *at == '-';
-    at += negative;
-    uint32_t count = 8;
-    uint64_t digits = end - at >= 8 ? mri_take_eight(at, &count) : 0;
-    if (count > 0 && count < 8) {
-        *out = negative ? -(int64_t)digits : (int64_t)digits;
-        return at + count;
-    }
-    const char *const start = at;
-    digits = 0;
-    for (; at < end && mri_take_digit(*at) <= 9; at++) {
-        digits = digits * 10 + mri_take_digit(*at);
-    }
-    if (at == start || at - start > MRI_TAKE_I64_DIGITS) return NULL;
-    *out = negative ? -(int64_t)digits : (int64_t)digits;
-    return at;
+static inline bool mri_take_i64(const char *at, uint32_t size, int64_t *out) {
+    const bool negative = size > 0 && *at == '-';
+    const char *const end = at + size;
+    size -= negative;
+    if (size - 1 >= MRI_TAKE_BEFORE) return false;
+    uint64_t low = mri_take_back(end, size < 8 ? size : 8), high = 0;
+    if (size > 8) high = mri_take_back(end - 8, size - 8);
+    if ((mri_take_others(low) | mri_take_others(high)) != 0) return false;
+    low = mri_take_join(low);
+    if (size > 8) low += mri_take_join(high) * 100000000;
+    *out = negative ? -(int64_t)low : (int64_t)low;
+    return true;
 }
 
-/* The date of the time that was read last: nearly always that of the next one, too. */
-typedef struct mri_date {
-    char text[MRI_DATE_TEXT];
-    int64_t us; /* its midnight in UTC */
-} mri_date;
+/* The date and the minute of the time that was read last: nearly always those of the next one, too. */
+typedef struct mri_minute {
+    char text[MRI_MINUTE_TEXT];
+    char date[MRI_DATE_TEXT];
+    int64_t us, date_us; /* beginning of the minute, and midnight, in UTC */
+} mri_minute;
 
-static inline int mri_take_pair(const char *at, uint32_t *out) {
-    const uint32_t tens = mri_take_digit(at[0]), ones = mri_take_digit(at[1]);
+/* One that is true, before the first was read. */
+#define MRI_MINUTE_FIRST                                 \
+    (mri_minute) {                                       \
+        .text = "1970-01-01T00:00", .date = "1970-01-01" \
+    }
+
+static inline bool mri_take_pair(const char *at, uint32_t *out) {
+    const uint32_t tens = (uint32_t)(unsigned char)at[0] - '0';
+    const uint32_t ones = (uint32_t)(unsigned char)at[1] - '0';
     *out = tens * 10 + ones;
     return tens <= 9 && ones <= 9;
 }
 
-/* The digits behind the point of a second, 1 to 9, as microseconds: what is finer counts nothing. */
-static inline const char *mri_take_fraction(const char *at, const char *end, uint32_t *us) {
-    uint32_t count = 0, unit = 100000;
-    const uint64_t digits = end - at >= 8 ? mri_take_eight(at, &count) : 0;
-    if (count > 0 && count <= 6) {
-        *us = (uint32_t)digits * mri_take_tens[6 - count];
-        return at + count;
+/* Another minute of the date at hand. */
+static inline bool mri_take_minute(const char *at, mri_minute *minute) {
+    uint32_t hour = 0, number = 0;
+    if (memcmp(at, minute->date, MRI_DATE_TEXT) != 0) return false;
+    if (at[10] != 'T' || at[13] != ':' || !mri_take_pair(at + 11, &hour) ||
+        !mri_take_pair(at + 14, &number) || hour > 23 || number > 59) {
+        return false;
     }
-    const char *const start = at;
-    for (*us = 0; at < end && mri_take_digit(*at) <= 9; at++) {
-        *us += unit * mri_take_digit(*at);
-        unit /= 10;
-    }
-    return at == start || at - start > 9 ? NULL : at;
+    memcpy(minute->text, at, MRI_MINUTE_TEXT);
+    minute->us = minute->date_us + (int64_t)(hour * 60 + number) * 60000000;
+    return true;
 }
 
-/* YYYY-MM-DDTHH:MM:SS with or without a fraction, and Z, on the date at hand. */
-static inline const char *mri_take_time(const char *at, const char *end, const mri_date *date,
-                                        int64_t *out_us) {
-    uint32_t hour = 0, minute = 0, second = 0, fraction = 0;
-    if (end - at < 20 || memcmp(at, date->text, MRI_DATE_TEXT) != 0) return NULL;
-    at += MRI_DATE_TEXT;
-    if (at[0] != 'T' || at[3] != ':' || at[6] != ':' || !mri_take_pair(at + 1, &hour) ||
-        !mri_take_pair(at + 4, &minute) || !mri_take_pair(at + 7, &second) || hour > 23 ||
-        minute > 59 || second > 59) {
-        return NULL;
+/* YYYY-MM-DDTHH:MM:SS with a fraction of up to 6 digits or none, and Z, on the date at hand. */
+static inline bool mri_take_time(const char *at, uint32_t size, mri_minute *minute,
+                                 int64_t *out_us) {
+    enum { SECONDS = 20, FRACTION_MAX = 6 };
+    uint32_t second = 0, fraction = 0;
+    if (size - SECONDS > 1 + FRACTION_MAX || at[size - 1] != 'Z') return false;
+    if (memcmp(at, minute->text, MRI_MINUTE_TEXT) != 0 && !mri_take_minute(at, minute)) {
+        return false;
     }
-    at += 9;
-    if (*at == '.') {
-        at = mri_take_fraction(at + 1, end, &fraction);
-        if (at == NULL) return NULL;
+    if (at[MRI_MINUTE_TEXT] != ':' || !mri_take_pair(at + 17, &second) || second > 59) return false;
+    if (size > SECONDS) {
+        const uint32_t places = size - SECONDS - 1;
+        if (at[SECONDS - 1] != '.' || places == 0) return false;
+        const uint64_t digits = mri_take_back(at + size - 1, places);
+        if (mri_take_others(digits) != 0) return false;
+        fraction = (uint32_t)mri_take_join(digits) * mri_take_tens[FRACTION_MAX - places];
     }
-    if (at == end || *at != 'Z') return NULL;
-    *out_us = date->us + (int64_t)(hour * 3600 + minute * 60 + second) * 1000000 + fraction;
-    return at + 1;
+    *out_us = minute->us + (int64_t)(second * 1000000 + fraction);
+    return true;
 }
 
 #endif

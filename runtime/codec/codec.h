@@ -72,12 +72,18 @@ void mri_json_encode(const mr_schema *schema, const mr_batch *batch, uint32_t ro
 /* --- CSV (RFC 4180, comma, header line) ------------------------------------------------------ */
 
 typedef struct mri_csv_decoder mri_csv_decoder;
+enum { MRI_CSV_PIECE = 8192 };
 mr_status mri_csv_decoder_open(mr_arena *arena, const mr_schema *schema, mri_csv_decoder **out,
                                mr_error *err);
 /* Maps columns; unknown names are ignored, a missing column that is not nullable is an error. */
 mr_status mri_csv_header(mri_csv_decoder *, const char *line, size_t size, mr_error *err);
 mr_status mri_csv_decode(mri_csv_decoder *, const char *line, size_t size, mri_decode_target *to,
                          uint32_t row, mr_error *err);
+/* Rows from `row` on, at most `max`, out of the lines at the front of `text`: as far as they end in it,
+ * are not empty and can be read; 0 also where mri_csv_decode() could read the first one. Returns their
+ * number, and in *used their bytes. At most MRI_CSV_PIECE bytes are looked at. */
+uint32_t mri_csv_rows(mri_csv_decoder *, const char *text, size_t size, mri_decode_target *to,
+                      uint32_t row, uint32_t max, size_t *used);
 /* Both with line end; an empty string is quoted, a null cell is empty. */
 void mri_csv_encode_header(const mr_schema *schema, mri_text *out);
 void mri_csv_encode(const mr_schema *schema, const mr_batch *batch, uint32_t row, mri_text *out);

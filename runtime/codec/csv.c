@@ -4,26 +4,10 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/number.h"
-#include "base/take.h"
-#include "codec/codec.h"
+#include "codec/csv_private.h"
 #include "codec/lex.h"
 
-enum { NO_COLUMN = -1, CELLS_MAX = 4096 };
-
-struct mri_csv_decoder {
-    mr_arena *arena;
-    const mr_schema *schema;
-    int32_t *columns; /* per cell of a line: column or NO_COLUMN; NULL: no header seen */
-    uint32_t cells;
-    bool *present; /* per column: the header names it */
-    mri_date date; /* of the time that was read last */
-};
-
-struct csv_cell {
-    const char *data; /* of a quoted cell: between the quotes, which may stand doubled inside */
-    size_t size;
-    bool quoted, doubled;
-};
+enum { CELLS_MAX = 4096 };
 
 struct csv_line {
     const char *at, *end;
@@ -99,6 +83,8 @@ mr_status mri_csv_decoder_open(mr_arena *arena, const mr_schema *schema, mri_csv
     mri_csv_decoder *d = mri_alloc(arena, sizeof *d);
     d->arena = arena;
     d->schema = schema;
+    d->minute = MRI_MINUTE_FIRST;
+    d->ahead = MRI_CSV_PIECE;
     d->present = mri_alloc_array(arena, schema->count + 1, sizeof *d->present);
     *out = d;
     return MR_OK;
@@ -109,7 +95,7 @@ static int32_t find_column(const mr_schema *schema, struct csv_cell cell) {
         const char *name = schema->columns[i].name;
         if (strlen(name) == cell.size && memcmp(name, cell.data, cell.size) == 0) return (int32_t)i;
     }
-    return NO_COLUMN;
+    return CSV_NO_COLUMN;
 }
 
 static mr_status check_present(const mri_csv_decoder *d, mr_error *err) {
@@ -144,11 +130,11 @@ mr_status mri_csv_header(mri_csv_decoder *d, const char *line, size_t size, mr_e
         }
         cell = plain_cell(cell, d->arena);
         const int32_t column = find_column(d->schema, cell);
-        if (column != NO_COLUMN && d->present[column]) {
+        if (column != CSV_NO_COLUMN && d->present[column]) {
             return mr_fail(err, MR_ERR_SCHEMA, NULL, "the header line names column \"%s\" twice",
                            d->schema->columns[column].name);
         }
-        if (column != NO_COLUMN) d->present[column] = true;
+        if (column != CSV_NO_COLUMN) d->present[column] = true;
         columns[cells++] = column;
     }
     d->columns = columns;
@@ -167,78 +153,16 @@ static mr_status fail_cell(const mri_csv_decoder *d, uint32_t column, struct csv
                    why);
 }
 
-/* What stands in front of the next comma or the end; copied on the way, in steps of MRI_COPY_SLACK
- * bytes. NULL: among it are quotes, or others than ASCII's. */
-static const char *take_ascii(const char *at, const char *end, char *copy) {
-    const uint64_t ones = UINT64_MAX / 255, highs = ones << 7;
-    for (; end - at >= 8; at += 8) {
-        const uint64_t bytes = mri_take_load(at);
-        const uint64_t comma = bytes ^ ones * ',', quote = bytes ^ ones * '"';
-        const uint64_t found =
-            (((comma - ones) & ~comma) | ((quote - ones) & ~quote) | bytes) & highs;
-        if (copy != NULL) {
-            memcpy(copy, at, 8);
-            copy += 8;
-        }
-        if (found == 0) continue;
-        at += __builtin_ctzll(found) / 8; /* the first one is none by a borrow */
-        return *at == ',' ? at : NULL;
-    }
-    while (at < end && *at != ',') {
-        if (*at == '"' || (unsigned char)*at >= 0x80) return NULL;
-        if (copy != NULL) *copy++ = *at;
-        at++;
-    }
-    return at;
-}
-
-static void keep_string(mri_decode_target *to, mr_string *cell, const char *data, size_t size) {
-    *cell = (mr_string){to->copies != NULL ? to->copies : data, (uint32_t)size};
-    if (to->copies != NULL) to->copies += size;
-}
-
-/* A cell as nearly all are: without quotes, in the usual form. False: nothing was taken, and the long
- * way says what it is, or what is wrong with it. */
-static bool take_plain(const mri_csv_decoder *d, uint32_t index, struct csv_line *line,
-                       mri_decode_target *to, uint32_t row) {
-    const mr_column column = to->batch->columns[index];
-    const char *at = NULL;
-    switch (column.type) {
-    case MR_F64:
-        at = mri_take_f64(line->at, line->end, &column.f64[row]);
-        break;
-    case MR_I64:
-        at = mri_take_i64(line->at, line->end, &column.i64[row]);
-        break;
-    case MR_TIMESTAMP:
-        at = mri_take_time(line->at, line->end, &d->date, &column.i64[row]);
-        break;
-    case MR_STRING:
-        at = take_ascii(line->at, line->end, to->copies);
-        if (at == line->at || at == NULL || at - line->at > UINT32_MAX) return false;
-        keep_string(to, &column.str[row], line->at, (size_t)(at - line->at));
-        break;
-    case MR_BOOL:
-    case MR_BYTES:
-        return false;
-    }
-    if (at == NULL || (at < line->end && *at != ',')) return false;
-    column.valid[row] = 1;
-    line->more = at < line->end;
-    line->at = at + line->more;
-    return true;
-}
-
 /* So that the next time of this day is taken the short way. */
 static void date_keep(mri_csv_decoder *d, const char *text, size_t size) {
     int64_t us = 0;
     if (size <= MRI_DATE_TEXT || !mri_parse_time(text, MRI_DATE_TEXT, &us)) return;
-    memcpy(d->date.text, text, MRI_DATE_TEXT);
-    d->date.us = us;
+    memcpy(d->minute.date, text, MRI_DATE_TEXT);
+    d->minute.date_us = us;
 }
 
-static mr_status decode_cell(mri_csv_decoder *d, uint32_t column, struct csv_cell cell,
-                             mri_decode_target *to, uint32_t row, mr_error *err) {
+mr_status mri_csv_cell(mri_csv_decoder *d, uint32_t column, struct csv_cell cell,
+                       mri_decode_target *to, uint32_t row, mr_error *err) {
     const mr_column_def *def = &d->schema->columns[column];
     const char *why = NULL;
     if (cell.size == 0 && !cell.quoted) {
@@ -255,31 +179,36 @@ static mr_status decode_cell(mri_csv_decoder *d, uint32_t column, struct csv_cel
         if (def->type == MR_TIMESTAMP) date_keep(d, cell.data, cell.size);
         if (def->type != MR_STRING || !view || to->copies == NULL) return MR_OK;
         memcpy(to->copies, cell.data, cell.size);
-        keep_string(to, &to->batch->columns[column].str[row], cell.data, cell.size);
+        mri_csv_keep(to, &to->batch->columns[column].str[row], cell.data, cell.size);
         return MR_OK;
     }
     return fail_cell(d, column, cell, why, err);
 }
 
-mr_status mri_csv_decode(mri_csv_decoder *d, const char *line, size_t size, mri_decode_target *to,
-                         uint32_t row, mr_error *err) {
-    if (d->columns == NULL) {
-        return mr_fail(err, MR_ERR_SCHEMA, NULL, "no header line was read before the first row");
+/* A number or a time, which is most likely in the usual form. */
+static bool cell_take(mri_csv_decoder *d, uint32_t column, struct csv_cell cell, const char *line,
+                      mri_decode_target *to, uint32_t row) {
+    const mr_type type = d->schema->columns[column].type;
+    if (type != MR_F64 && type != MR_I64 && type != MR_TIMESTAMP) return false;
+    if (cell.size == 0 || cell.size > MRI_TIME_TEXT || cell.data - line < MRI_TAKE_BEFORE) {
+        return false;
     }
+    return mri_csv_plain_cell(d, column, cell.data, cell.size, to, row);
+}
+
+mr_status mri_csv_line(mri_csv_decoder *d, const char *line, size_t size, mri_decode_target *to,
+                       uint32_t row, mr_error *err) {
     struct csv_line cursor = {line, line + size, true, NULL};
     uint32_t cells = 0;
     for (; cursor.more; cells++) {
         struct csv_cell cell;
-        if (cells < d->cells && d->columns[cells] != NO_COLUMN &&
-            take_plain(d, (uint32_t)d->columns[cells], &cursor, to, row)) {
-            continue;
-        }
         if (!take_cell(&cursor, &cell)) {
             return mr_fail(err, MR_ERR_RECORD, NULL, "cell %u: %s", cells + 1, cursor.problem);
         }
-        if (cells >= d->cells || d->columns[cells] == NO_COLUMN) continue;
+        if (cells >= d->cells || d->columns[cells] == CSV_NO_COLUMN) continue;
         const uint32_t column = (uint32_t)d->columns[cells];
-        const mr_status status = decode_cell(d, column, cell, to, row, err);
+        if (cell_take(d, column, cell, line, to, row)) continue;
+        const mr_status status = mri_csv_cell(d, column, cell, to, row, err);
         if (status != MR_OK) return status;
     }
     if (cells != d->cells) {
@@ -290,6 +219,17 @@ mr_status mri_csv_decode(mri_csv_decoder *d, const char *line, size_t size, mri_
         if (!d->present[i]) mri_cell_null(to->batch->columns[i], row);
     }
     return MR_OK;
+}
+
+mr_status mri_csv_decode(mri_csv_decoder *d, const char *line, size_t size, mri_decode_target *to,
+                         uint32_t row, mr_error *err) {
+    if (d->columns == NULL) {
+        return mr_fail(err, MR_ERR_SCHEMA, NULL, "no header line was read before the first row");
+    }
+    char *const copies = to->copies;
+    if (mri_csv_plain(d, line, size, to, row)) return MR_OK;
+    to->copies = copies;
+    return mri_csv_line(d, line, size, to, row, err);
 }
 
 /* --- writing -----------------------------------------------------------------------------------

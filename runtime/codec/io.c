@@ -14,7 +14,7 @@
 #include "codec/codec.h"
 #include "codec/json_pick.h"
 
-enum { ARENA_CHUNK = 16384, PATHS_MAX = 65536, ROOM_BYTES = 4096 };
+enum { ARENA_CHUNK = 16384, PATHS_MAX = 65536, ROOM_BYTES = 65536 };
 
 struct mr_decoder {
     mri_io_owner *owner;
@@ -224,6 +224,23 @@ static mr_status io_decode(mr_decoder *d, const char *line, uint32_t size, mr_ba
     return status;
 }
 
+/* Pieces of the text as long as all of it becomes rows. */
+static uint32_t io_rows(mr_file *file, mr_decoder *d, mr_batch *batch, uint32_t row, uint32_t max,
+                        mr_line *next) {
+    uint32_t rows = 0, read = max > 0 && d->csv != NULL;
+    while (read > 0 && rows < max) {
+        const mr_string text = mri_read_ahead(file);
+        mri_decode_target to = {.batch = batch, .strings = d->owner->strings};
+        size_t used = 0;
+        to.copies = room_for(d->owner, MRI_CSV_PIECE + MRI_COPY_SLACK);
+        read = mri_csv_rows(d->csv, text.data, text.size, &to, row + rows, max - rows, &used);
+        room_used(d->owner, to.copies);
+        mri_read_take(file, (uint32_t)used, read, next);
+        rows += read;
+    }
+    return rows;
+}
+
 static mr_status io_encoder(void *self, mr_text_format format, const mr_schema *schema,
                             mr_encoder **out, mr_error *err) {
     (void)err;
@@ -308,6 +325,7 @@ mri_io_owner *mri_io_open(int64_t (*wall_us)(void *), void *wall_self, struct mr
         .encoder = io_encoder,
         .encode_header = io_encode_header,
         .encode = io_encode,
+        .rows = io_rows,
     };
     return owner;
 }

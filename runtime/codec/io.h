@@ -30,6 +30,10 @@ void mri_read_close(mr_file *file);
 void mri_write_close(mr_file *file); /* drops what was appended and not synced */
 
 mr_status mri_read_line(mr_file *file, mr_line *out, bool *end, mr_error *err);
+/* Bytes that are at hand, from the next line on; they stay until the next call on the file. */
+mr_string mri_read_ahead(const mr_file *file);
+/* Those `bytes` of them, `lines` whole lines, are taken. */
+void mri_read_take(mr_file *file, uint32_t bytes, uint32_t lines, mr_line *last);
 mr_status mri_read_seek(mr_file *file, int64_t offset, int64_t line, mr_error *err);
 mr_status mri_write_append(mr_file *file, const void *data, size_t size, mr_error *err);
 mr_status mri_write_sync(mr_file *file, mr_error *err);

@@ -335,3 +335,15 @@ mr_status mri_read_line(mr_file *file, mr_line *out, bool *end, mr_error *err) {
         if (status != MR_OK) return status;
     }
 }
+
+mr_string mri_read_ahead(const mr_file *file) {
+    const struct mri_reader *r = file->reader;
+    return (mr_string){r->data + r->begin, (uint32_t)(r->end - r->begin)};
+}
+
+void mri_read_take(mr_file *file, uint32_t bytes, uint32_t lines, mr_line *last) {
+    struct mri_reader *r = file->reader;
+    take(r, bytes);
+    r->lines += lines;
+    *last = (mr_line){.data = "", .number = r->lines, .next = r->offset};
+}

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/csv_private.h"
 #include "support_fuzz.h"
 #include "support_rows.h"
 
@@ -49,6 +50,38 @@ static void read_lines(mr_arena *arena, const mr_schema *schema, mri_csv_decoder
     }
 }
 
+/* Many lines at once are what each is by itself, the long way. */
+static void read_many(mr_arena *arena, const mr_schema *schema, mri_csv_decoder *decoder,
+                      const fuzz_input *in) {
+    mr_batch *many = support_batch(arena, schema), *one = support_batch(arena, schema);
+    char *text = fuzz_copy(in->at, in->left);
+    char *copies = mri_malloc(MRI_CSV_PIECE + MRI_COPY_SLACK);
+    const char *at = text, *const end = text + in->left;
+    while (at < end) {
+        mri_decode_target to = {.batch = many, .strings = arena, .copies = copies};
+        size_t used = 0;
+        const uint32_t rows = mri_csv_rows(decoder, at, (size_t)(end - at), &to, 0, ROWS, &used);
+        const char *const behind = at + used;
+        for (uint32_t row = 0; row < rows; row++) {
+            const char *line_end = memchr(at, '\n', (size_t)(behind - at));
+            FUZZ_CHECK(line_end != NULL);
+            const bool cr = line_end > at && line_end[-1] == '\r';
+            to = (mri_decode_target){.batch = one, .strings = arena};
+            FUZZ_CHECK(mri_csv_line(decoder, at, (size_t)(line_end - at) - cr, &to, row, NULL) ==
+                       MR_OK);
+            support_check_row(schema, many, row);
+            support_same_rows(schema, many, row, one, row);
+            at = line_end + 1;
+        }
+        FUZZ_CHECK(at == behind);
+        if (rows > 0) continue;
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        at = line_end != NULL ? line_end + 1 : end;
+    }
+    free(copies);
+    free(text);
+}
+
 void fuzz_one(const uint8_t *data, size_t size) {
     fuzz_input in = {data, size};
     mr_arena *arena = mri_arena_open(1 << 14);
@@ -60,6 +93,7 @@ void fuzz_one(const uint8_t *data, size_t size) {
     char *header = fuzz_copy(part.data, part.size);
     const mr_status status = mri_csv_header(decoder, header, part.size, &err);
     FUZZ_STATUS(status, &err);
+    if (status == MR_OK) read_many(arena, schema, decoder, &in);
     if (status == MR_OK) read_lines(arena, schema, decoder, &in);
     free(header);
     mri_arena_close(arena);

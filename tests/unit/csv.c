@@ -1,7 +1,11 @@
 /* csv.c: CSV rows. */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "codec/csv_private.h"
+#include "codec/marks.h"
 #include "support_random.h"
 #include "support_rows.h"
 
@@ -192,6 +196,16 @@ Test(csv, random_rows_survive_the_way_there_and_back) {
     }
 }
 
+Test(csv, strings_of_a_line_that_cannot_be_read_take_no_more_room_than_it_has) {
+    struct reader r = reader_open("s:string t:string i:int64");
+    static const char line[] = "a string that is copied,and a second one that is,x";
+    char *copies = NULL;
+    cr_assert_eq(read_header(&r, "s,t,i"), MR_OK);
+    cr_assert_eq(decode_copies(r.decoder, line, strlen(line), r.batch, 0, &copies), MR_ERR_RECORD);
+    cr_assert_not_null(strstr(err.text, "column \"i\": \"x\" is not an integer"), "%s", err.text);
+    free(copies);
+}
+
 Test(csv, mutated_lines_never_break_a_promise) {
     random_start();
     struct reader r = reader_open("b:bool? i:int64? f:float64? s:string? y:bytes? t:timestamp?");
@@ -217,4 +231,166 @@ Test(csv, mutated_lines_never_break_a_promise) {
         }
     }
     cr_assert_gt(good, 1000);
+}
+
+/* --- many lines at once ------------------------------------------------------------------------ */
+
+static bool bit(uint64_t bits, uint32_t i) {
+    return (bits >> i & 1) != 0;
+}
+
+Test(csv, marks_are_the_commas_and_line_ends) {
+    static const char letters[] = ",\n\"+-.\x01\x8c\xac\xff";
+    random_start();
+    for (int round = 0; round < 20000; round++) {
+        char text[MRI_MARKS_BYTES];
+        bool ascii = true;
+        for (uint32_t i = 0; i < sizeof text; i++) {
+            text[i] = random_below(3) ? letters[random_below(sizeof letters - 1)]
+                                      : (char)random_below(round % 2 ? 256 : 128);
+            if (round % 4 == 0) text[i] &= 0x7f;
+            ascii &= (unsigned char)text[i] < 0x80;
+        }
+        const mri_marks marks = mri_marks_of(text), words = mri_marks_words(text);
+        for (uint32_t i = 0; i < sizeof text; i++) {
+            cr_assert_eq(bit(marks.ends, i), text[i] == ',' || text[i] == '\n');
+            cr_assert_eq(bit(marks.lines, i), text[i] == '\n');
+        }
+        cr_assert_eq(marks.ascii, ascii);
+        cr_assert_eq(words.ends, marks.ends);
+        cr_assert_eq(words.lines, marks.lines);
+        cr_assert_eq(words.ascii, ascii);
+    }
+}
+
+/* The same lines read by two decoders: many at once, and one by one the long way. */
+struct twins {
+    const mr_schema *schema;
+    mri_csv_decoder *many, *one;
+    mr_batch *many_rows, *one_rows;
+    uint64_t rows, stops;
+};
+
+static void twins_header(struct twins *t) {
+    mri_text text = {0};
+    cr_assert_eq(mri_csv_decoder_open(arena, t->schema, &t->many, &err), MR_OK);
+    cr_assert_eq(mri_csv_decoder_open(arena, t->schema, &t->one, &err), MR_OK);
+    mri_csv_encode_header(t->schema, &text);
+    cr_assert_eq(mri_csv_header(t->many, text.data, text.size - 1, &err), MR_OK);
+    cr_assert_eq(mri_csv_header(t->one, text.data, text.size - 1, &err), MR_OK);
+    mri_text_free(&text);
+}
+
+/* The line at `at`, the long way, into row `row`. *next: behind its line end. False: it does not end, is
+ * empty, or cannot be read. */
+static bool line_one(struct twins *t, const char *at, const char *end, uint32_t row,
+                     const char **next) {
+    mri_decode_target to = {.batch = t->one_rows, .strings = arena};
+    const char *line_end = memchr(at, '\n', (size_t)(end - at));
+    *next = line_end != NULL ? line_end + 1 : end;
+    if (line_end == NULL) return false;
+    if (line_end > at && line_end[-1] == '\r') line_end--;
+    return line_end > at &&
+           mri_csv_line(t->one, at, (size_t)(line_end - at), &to, row, NULL) == MR_OK;
+}
+
+/* Both ways through a text in memory of exactly its size. */
+static void twins_read(struct twins *t, const char *at, const char *end) {
+    while (at < end) {
+        const uint32_t row = random_below(SUPPORT_ROWS), max = random_below(SUPPORT_ROWS - row + 1);
+        char *copies = mri_malloc(MRI_CSV_PIECE + MRI_COPY_SLACK);
+        mri_decode_target to = {.batch = t->many_rows, .strings = arena, .copies = copies};
+        size_t used = 0;
+        const uint32_t rows = mri_csv_rows(t->many, at, (size_t)(end - at), &to, row, max, &used);
+        cr_assert_leq(rows, max);
+        cr_assert_leq(to.copies, copies + MRI_CSV_PIECE);
+        const char *next = at;
+        for (uint32_t i = row; i < row + rows; i++) {
+            cr_assert(line_one(t, next, end, i, &next), "%.60s", next);
+            support_check_row(t->schema, t->many_rows, i);
+            support_same_rows(t->schema, t->many_rows, i, t->one_rows, i);
+        }
+        cr_assert_eq(at + used, next);
+        t->rows += rows;
+        at = next;
+        free(copies);
+        if (rows > 0 || max == 0) continue;
+        const bool is_row = line_one(t, at, end, row, &next);
+        cr_assert(!is_row || next - at > CSV_AHEAD_MIN, "%.60s", at);
+        t->stops++;
+        at = next;
+    }
+}
+
+static void random_line(const mr_schema *schema, mr_batch *from, mri_text *text) {
+    mri_text line = {0};
+    const uint32_t row = random_below(SUPPORT_ROWS);
+    support_random_row(arena, schema, from, row);
+    mri_csv_encode(schema, from, row, &line);
+    line.size--;
+    if (random_below(20) == 0) line.size = 0;
+    if (random_below(20) == 0 && line.size > 0) {
+        line.data[random_below((uint32_t)line.size)] = (char)random_below(256);
+    }
+    mri_text_add(text, line.data, line.size);
+    mri_text_puts(text, random_below(50) == 0 ? "\r\n" : "\n");
+    mri_text_free(&line);
+}
+
+Test(csv, many_lines_at_once_are_what_they_are_one_by_one) {
+    random_start();
+    struct twins t = {0};
+    for (int round = 0; round < 300; round++) {
+        mri_arena_reset(arena);
+        t.schema = support_random_schema(arena, 8);
+        t.many_rows = support_batch(arena, t.schema);
+        t.one_rows = support_batch(arena, t.schema);
+        twins_header(&t);
+        mr_batch *from = support_batch(arena, t.schema);
+        mri_text text = {0};
+        const uint32_t lines = random_below(200);
+        for (uint32_t i = 0; i < lines; i++) {
+            random_line(t.schema, from, &text);
+        }
+        if (text.size > 0) text.size -= random_below(2);
+        char *copy = mri_malloc(text.size + 1);
+        if (text.size > 0) memcpy(copy, text.data, text.size);
+        char *exact = mri_realloc(copy, text.size + (text.size == 0), 1);
+        twins_read(&t, exact, exact + text.size);
+        free(exact);
+        mri_text_free(&text);
+    }
+    cr_assert_gt(t.rows, 10000u);
+    cr_assert_gt(t.stops, 100u);
+}
+
+/* Trades, as files of them are: whole pieces of lines without anything special. */
+static void trades_read(const char *line_end, uint32_t lines) {
+    struct twins t = {.schema = support_schema(arena, "time:timestamp pair:string price:float64 "
+                                                      "side:string? id:int64?")};
+    t.many_rows = support_batch(arena, t.schema);
+    t.one_rows = support_batch(arena, t.schema);
+    twins_header(&t);
+    mri_text text = {0};
+    for (uint32_t i = 0; i < lines; i++) {
+        char line[160];
+        (void)snprintf(line, sizeof line, "2026-01-0%uT%02u:%02u:%02u.%06uZ,PAIR%u,%u.%0*u,%s,%u%s",
+                       1 + i / 1000, i / 60 % 24, i % 60, i % 7, random_below(1000000),
+                       random_below(1000), random_below(100000), 1 + (int)random_below(5),
+                       random_below(10), random_below(2) ? "buy" : "", i, line_end);
+        mri_text_puts(&text, line);
+    }
+    char *exact = mri_malloc(text.size);
+    memcpy(exact, text.data, text.size);
+    twins_read(&t, exact, exact + text.size);
+    free(exact);
+    mri_text_free(&text);
+    cr_assert_eq(t.rows + t.stops, lines);
+    cr_assert_leq(t.stops, lines / 10, "lines that end a piece are the only ones");
+}
+
+Test(csv, trades_are_read_many_at_once) {
+    random_start();
+    trades_read("\n", 3000);
+    trades_read("\r\n", 3000);
 }

@@ -472,30 +472,38 @@ Test(number, sizes_carry_units) {
 
 /* --- the short way (take.h) -------------------------------------------------------------------- */
 
-/* Whatever is taken is what the long way says; what stands behind it is left. */
-static void expect_taken_as_parsed(const char *text, const mri_date *date) {
-    const char *const end = text + strlen(text);
+static const mri_minute leap_day = {.text = "2024-02-29T12:34",
+                                    .date = "2024-02-29",
+                                    .us = INT64_C(1709210040000000),
+                                    .date_us = INT64_C(1709164800000000)};
+
+/* Whatever is taken is what the long way says, whatever stands in front of it. */
+static void expect_taken_as_parsed(const char *text, size_t size) {
+    char room[MRI_TAKE_BEFORE + 64];
+    char *at = room + MRI_TAKE_BEFORE;
     double f64 = 0, f64_long = 0;
-    const char *behind = mri_take_f64(text, end, &f64);
-    if (behind != NULL) {
-        cr_assert(mri_parse_f64(text, (size_t)(behind - text), &f64_long), "%s", text);
+    int64_t i64 = 0, i64_long = 0;
+    memset(room, random_below(2) ? '9' : (int)random_below(256), sizeof room);
+    memcpy(at, text, size);
+    if (mri_take_f64(at, (uint32_t)size, &f64)) {
+        cr_assert(mri_parse_f64(text, size, &f64_long), "%s", text);
         cr_assert_eq(memcmp(&f64, &f64_long, sizeof f64), 0, "%s: %.17g, not %.17g", text, f64,
                      f64_long);
     }
-    int64_t i64 = 0, i64_long = 0;
-    behind = mri_take_i64(text, end, &i64);
-    if (behind != NULL) {
-        cr_assert(mri_parse_i64(text, (size_t)(behind - text), &i64_long), "%s", text);
+    if (mri_take_i64(at, (uint32_t)size, &i64)) {
+        cr_assert(mri_parse_i64(text, size, &i64_long), "%s", text);
         cr_assert_eq(i64, i64_long, "%s", text);
     }
-    behind = mri_take_time(text, end, date, &i64);
-    if (behind != NULL) {
-        cr_assert(mri_parse_time(text, (size_t)(behind - text), &i64_long), "%s", text);
+    mri_minute minute = leap_day;
+    if (mri_take_time(at, (uint32_t)size, &minute, &i64)) {
+        cr_assert(mri_parse_time(text, size, &i64_long), "%s", text);
         cr_assert_eq(i64, i64_long, "%s", text);
+        memcpy(room, minute.text, MRI_MINUTE_TEXT);
+        memcpy(room + MRI_MINUTE_TEXT, ":00Z", 4);
+        cr_assert(mri_parse_time(room, MRI_MINUTE_TEXT + 4, &i64_long));
+        cr_assert_eq(minute.us, i64_long, "the minute of %s", text);
     }
 }
-
-static const mri_date leap_day = {"2024-02-29", INT64_C(1709164800000000)};
 
 Test(number, what_is_taken_the_short_way_is_what_the_long_way_says) {
     static const char *const texts[] = {"0",
@@ -507,9 +515,23 @@ Test(number, what_is_taken_the_short_way_is_what_the_long_way_says) {
                                         ".5",
                                         "-",
                                         "",
+                                        ".",
+                                        "-.",
                                         "-.5",
                                         "1.5e3",
+                                        "1.2.3",
+                                        "1+5",
+                                        "1234567.",
+                                        ".1234567",
+                                        "12345678",
+                                        "1234567.8",
+                                        "12345678.",
+                                        "1.2345678",
+                                        "1.23456789",
+                                        "12345678.9",
                                         "123456789012345",
+                                        "12345678901234.5",
+                                        "1.23456789012345",
                                         "1234567890123456",
                                         "0.000000000000001",
                                         "0.0000000000000001",
@@ -518,10 +540,11 @@ Test(number, what_is_taken_the_short_way_is_what_the_long_way_says) {
                                         "123456789012345678",
                                         "1234567890123456789",
                                         "-123456789012345678",
-                                        "4119.90,",
                                         "1x",
                                         "0x",
                                         "2024-02-29T23:59:59Z",
+                                        "2024-02-29T12:34:59Z",
+                                        "2024-02-29T12:34:59.25Z",
                                         "2024-02-29T23:59:59.5Z",
                                         "2024-02-29T23:59:59.123456789Z",
                                         "2024-02-29T23:59:59.1234567890Z",
@@ -529,25 +552,46 @@ Test(number, what_is_taken_the_short_way_is_what_the_long_way_says) {
                                         "2024-02-29T24:00:00Z",
                                         "2024-02-29T23:60:00Z",
                                         "2024-02-29T23:59:60Z",
+                                        "2024-02-29T12:34:60Z",
+                                        "2024-02-29T12:34-59Z",
                                         "2024-02-29T23:59:59",
                                         "2024-02-29T23:59:59.5",
                                         "2024-02-29T23:59:59.5+01:00",
                                         "2024-02-29 23:59:59Z",
                                         "2024-02-29T2a:59:59Z",
                                         "2024-02-28T23:59:59Z"};
+    random_start();
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        expect_taken_as_parsed(texts[i], &leap_day);
+        expect_taken_as_parsed(texts[i], strlen(texts[i]));
     }
-    int64_t us = 0;
+}
+
+/* Otherwise the other tests would be content with taking nothing. */
+Test(number, the_usual_forms_are_taken_the_short_way) {
+    static const char *const f64s[] = {"0",      "-7",       "1.5",          "-0.25",
+                                       "4119.9", "61837.63", "123456.78901", "0.00001234",
+                                       "99999",  "12345678", "123456789.25", "123456789012345"};
+    static const char *const times[] = {"2024-02-29T00:00:00Z", "2024-02-29T12:34:56.789Z",
+                                        "2024-02-29T12:34:56.789012Z"};
+    char room[MRI_TAKE_BEFORE + 64] = {0};
+    char *at = room + MRI_TAKE_BEFORE;
+    mri_minute minute = leap_day;
     double f64 = 0;
-    static const char time[] = "2024-02-29T12:34:56.789012Z,", price[] = "4119.90,1",
-                      padded[] = "01";
-    cr_assert_eq(mri_take_time(time, time + sizeof time - 1, &leap_day, &us),
-                 time + sizeof time - 2);
-    cr_assert_eq(us, INT64_C(1709210096789012));
-    cr_assert_eq(mri_take_f64(price, price + sizeof price - 1, &f64), price + 7);
-    cr_assert_null(mri_take_f64(padded, padded + sizeof padded - 1, &f64),
-                   "JSON has no such number");
+    int64_t i64 = 0;
+    for (size_t i = 0; i < sizeof f64s / sizeof *f64s; i++) {
+        memcpy(at, f64s[i], strlen(f64s[i]));
+        cr_assert(mri_take_f64(at, (uint32_t)strlen(f64s[i]), &f64), "%s", f64s[i]);
+        cr_assert_eq(mri_take_i64(at, (uint32_t)strlen(f64s[i]), &i64),
+                     strchr(f64s[i], '.') == NULL, "%s", f64s[i]);
+    }
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        cr_assert(mri_take_time(times[i], (uint32_t)strlen(times[i]), &minute, &i64), "%s",
+                  times[i]);
+    }
+    cr_assert_eq(i64, INT64_C(1709210096789012));
+    minute = MRI_MINUTE_FIRST;
+    cr_assert(mri_take_time("1970-01-01T23:59:59Z", 20, &minute, &i64));
+    cr_assert_eq(i64, INT64_C(86399000000));
 }
 
 Test(number, random_texts_are_taken_as_they_are_parsed) {
@@ -563,6 +607,6 @@ Test(number, random_texts_are_taken_as_they_are_parsed) {
         text[size] = '\0';
         /* The places where a time has its signs, so that many are times. */
         if (start > 0 && size > 20) text[13] = text[16] = ':';
-        expect_taken_as_parsed(text, &leap_day);
+        expect_taken_as_parsed(text, size);
     }
 }

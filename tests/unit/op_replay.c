@@ -152,6 +152,7 @@ static void clean(struct world *w) {
 /* One poll of at most `capacity` rows; they are appended to w->rows. */
 static uint32_t poll(struct world *w, uint32_t capacity) {
     mri_arena_reset(w->strings);
+    mri_io_batch(w->owner, w->strings);
     w->batch.rows = 0;
     w->batch.capacity = capacity;
     w->ctx.out = &w->batch;
@@ -377,6 +378,70 @@ Test(op_replay, a_position_taken_anywhere_goes_on_with_the_next_row) {
         expect_rows(&w, THREE);
         mri_text_free(&first);
         clean(&w);
+    }
+}
+
+/* Longer than what is read at a time, with everything in it that is no plain line. */
+static void put_many(struct world *w, const char *name) {
+    mri_text text = {0};
+    mri_text_puts(&text, "time,k,unused,v\n");
+    for (int i = 0; i < 9000; i++) {
+        char line[128];
+        const char *v = i % 1500 == 700 ? "x"
+                        : i % 7 == 0    ? ""
+                                        : "12",
+                   *k = i % 40 ? "ab" : "\"a\"";
+        (void)snprintf(line, sizeof line, "2026-01-02T%02d:%02d:07.%06dZ,%s%d,-,%s%s\n", i / 600,
+                       i / 10 % 60, i, k, i % 50, v, i % 900 < 800 ? "" : "\r");
+        if (i % 40 == 0) (void)snprintf(line, sizeof line, "%d000000,\"a,%d\",,%s\n", i, i, v);
+        mri_text_puts(&text, i % 1234 == 1000 ? "\n" : i % 2222 == 2000 ? "1,2\n" : line);
+    }
+    text.data[text.size - 1] = '\0'; /* the last line does not end */
+    put(w, name, text.data);
+    mri_text_free(&text);
+}
+
+/* All of a file, from a position in its midst on once more. */
+static void read_many(struct world *w, const char *options, uint32_t capacity,
+                      unsigned char *position, mri_text *rows) {
+    put_many(w, "a.csv");
+    put_many(w, "b.csv.gz");
+    start(w, options);
+    for (int i = 0; i < 30 && !w->ctx.ended; i++) {
+        (void)poll(w, capacity);
+    }
+    const size_t size = w->calls->position(&w->ctx, position);
+    cr_assert_eq(w->calls->seek(&w->ctx, position, size), MR_OK, "%s", w->err.text);
+    poll_all(w, MR_BATCH_ROWS);
+    (void)w->calls->position(&w->ctx, position);
+    mri_text_puts(rows, w->rows.data);
+}
+
+Test(op_replay, many_lines_at_once_give_what_they_give_one_by_one) {
+    static const char *const names[] = {"a.csv", "b.csv.gz"};
+    static unsigned char position[2][MR_POSITION_MAX];
+    for (int i = 0; i < 2; i++) {
+        struct world w[2] = {0};
+        mri_text rows[2] = {0};
+        /* Where the time may be null, somebody has to look at each row. */
+        for (int k = 0; k < 2; k++) {
+            char options[160];
+            (void)snprintf(options, sizeof options,
+                           "path: %s, schema: { time: '%s', k: string, v: 'int64?' }", names[i],
+                           k == 0 ? "timestamp?" : "timestamp");
+            read_many(&w[k], options, k == 0 ? 100 : 1 + (uint32_t)i * 99, position[k], &rows[k]);
+        }
+        cr_assert_str_eq(rows[1].data, rows[0].data);
+        cr_assert_str_eq(w[1].rejects, w[0].rejects);
+        cr_assert_not_null(strstr(w[0].rejects, ":702: column \"v\": \"x\" is not an integer"),
+                           "%s", w[0].rejects);
+        cr_assert_eq(w[1].ctx.skipped, w[0].ctx.skipped);
+        cr_assert_eq(w[1].ctx.watermark_us, w[0].ctx.watermark_us);
+        cr_assert_eq(memcmp(position[0], position[1], 4 * 8 + 16), 0);
+        for (int k = 0; k < 2; k++) {
+            mri_text_free(&rows[k]);
+            clean(&w[k]);
+        }
     }
 }
 
