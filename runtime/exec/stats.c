@@ -16,9 +16,13 @@ void mri_stats_open(struct mri_worker *worker) {
     worker->shared_stats = worker->stats;
     const uint32_t parts = mri_parts_count(worker->stage);
     worker->shared_parts = mri_alloc_array(worker->arena, parts, sizeof *worker->shared_parts);
+    mri_parts_init(worker->stage, worker->shared_parts);
+}
+
+void mri_stats_begin(struct mri_worker *worker) {
+    const uint32_t parts = mri_parts_count(worker->stage);
     mri_laps_open(&worker->laps, worker->stage, worker->env, worker->config.profile,
-                  mri_alloc_array(worker->arena, parts, sizeof *worker->shared_parts));
-    memcpy(worker->shared_parts, worker->laps.parts, parts * sizeof *worker->shared_parts);
+                  mri_alloc_array(worker->arena, parts, sizeof *worker->laps.parts));
 }
 
 void mri_stats_close(struct mri_worker *worker) {
@@ -190,7 +194,7 @@ uint32_t mri_worker_tasks_read(mri_worker *worker, mri_task_stats *out, uint32_t
 }
 
 uint32_t mri_worker_parts_read(mri_worker *worker, mri_part_stats *out, uint32_t max) {
-    const uint32_t count = worker->laps.count, shown = count < max ? count : max;
+    const uint32_t count = mri_parts_count(worker->stage), shown = count < max ? count : max;
     (void)pthread_mutex_lock(worker->stats_lock);
     if (shown > 0) memcpy(out, worker->shared_parts, shown * sizeof *out);
     (void)pthread_mutex_unlock(worker->stats_lock);

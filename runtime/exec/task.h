@@ -339,6 +339,7 @@ void mri_counters_copy(mri_worker_stats *to, const mri_worker_stats *from);
 
 /* stats.c: what others see of a worker. */
 void mri_stats_open(struct mri_worker *worker);
+void mri_stats_begin(struct mri_worker *worker); /* it is open: its time counts from now on */
 void mri_stats_close(struct mri_worker *worker);
 void mri_stats_publish(struct mri_worker *worker);
 void mri_stats_committed(struct mri_worker *worker);

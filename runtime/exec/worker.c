@@ -109,6 +109,7 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
         mri_worker_close(worker);
         return status;
     }
+    mri_stats_begin(worker);
     *out = worker;
     return MR_OK;
 }

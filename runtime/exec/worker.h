@@ -190,7 +190,7 @@ void mri_worker_stats_read(mri_worker *, mri_worker_stats *out); /* any thread *
 /* The first `max` of its tasks; how many there are. Any thread. */
 uint32_t mri_worker_tasks_read(mri_worker *, mri_task_stats *out, uint32_t max);
 /* The first `max` parts and steps of its work; how many there are. Together they are all of its time
- * so far, all 0 when its env has no clock for it. Any thread. */
+ * since it was opened, all 0 when its env has no clock for it. Any thread. */
 uint32_t mri_worker_parts_read(mri_worker *, mri_part_stats *out, uint32_t max);
 /* It stands in a call of the log, which may wait for brokers. Any thread. */
 bool mri_worker_waits(mri_worker *);
