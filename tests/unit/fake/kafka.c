@@ -225,6 +225,44 @@ void fake_fatal(struct kafka_client *client, rd_kafka_resp_err_t code) {
     ((struct handle *)client->rk)->fatal = code;
 }
 
+static rd_kafka_conf_t *settings(void) {
+    static rd_kafka_conf_t *conf;
+    if (conf == NULL) conf = rd_kafka_conf_new();
+    return conf;
+}
+
+const rd_kafka_conf_t *__wrap_rd_kafka_conf(rd_kafka_t *rk);
+const rd_kafka_conf_t *__wrap_rd_kafka_conf(rd_kafka_t *rk) {
+    (void)rk;
+    return settings();
+}
+
+void fake_setting(const char *name, const char *value) {
+    char text[256];
+    cr_assert_eq(rd_kafka_conf_set(settings(), name, value, text, sizeof text), RD_KAFKA_CONF_OK,
+                 "%s", text);
+}
+
+rd_kafka_resp_err_t __wrap_rd_kafka_metadata(rd_kafka_t *rk, int all, rd_kafka_topic_t *only,
+                                             const struct rd_kafka_metadata **out, int timeout_ms);
+rd_kafka_resp_err_t __wrap_rd_kafka_metadata(rd_kafka_t *rk, int all, rd_kafka_topic_t *only,
+                                             const struct rd_kafka_metadata **out, int timeout_ms) {
+    (void)rk;
+    (void)all;
+    (void)only;
+    const struct answer answer = answer_within(FAKE_METADATA, timeout_ms);
+    if (answer.code != RD_KAFKA_RESP_ERR_NO_ERROR) return answer.code;
+    *out = mri_calloc(1, sizeof **out);
+    live(1);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+void __wrap_rd_kafka_metadata_destroy(const struct rd_kafka_metadata *metadata);
+void __wrap_rd_kafka_metadata_destroy(const struct rd_kafka_metadata *metadata) {
+    free((void *)(uintptr_t)metadata);
+    live(-1);
+}
+
 int __wrap_rd_kafka_poll(rd_kafka_t *rk, int timeout_ms);
 int __wrap_rd_kafka_poll(rd_kafka_t *rk, int timeout_ms) {
     (void)rk;

@@ -31,6 +31,7 @@ enum fake_call {
     FAKE_ASSIGN,
     FAKE_UNASSIGN,
     FAKE_SEEK,
+    FAKE_METADATA, /* of all topics, which nobody waits for */
     FAKE_CALLS
 };
 
@@ -56,6 +57,8 @@ void fake_fatal(struct kafka_client *client, rd_kafka_resp_err_t code);
 void fake_cut(void);
 /* The broker's view of the assignment: whether it is lost already. */
 void fake_lose(bool lost);
+/* A setting of every handle, as librdkafka would take it. */
+void fake_setting(const char *name, const char *value);
 void fake_bounds(int64_t low, int64_t stable);
 /* Records that librdkafka has fetched ahead for every queue opened from now on. */
 void fake_ahead(uint32_t records);
