@@ -120,25 +120,27 @@ static const mr_option candles_option_rows[] = {
 };
 
 static const mr_field candles_fields[] = {
-    {"closed_until", MR_TIMESTAMP, offsetof(struct candles_state, closed_until)},
-    {"fills", MR_I64, offsetof(struct candles_state, fills)},
-    {"last_close", MR_F64, offsetof(struct candles_state, last_close)},
-    {"started", MR_BOOL, offsetof(struct candles_state, started)},
+    {.name = "closed_until",
+     .type = MR_TIMESTAMP,
+     .offset = offsetof(struct candles_state, closed_until)},
+    MR_FIELD(candles_state, fills),
+    MR_FIELD(candles_state, last_close),
+    MR_FIELD(candles_state, started),
     {0},
 };
 
 static const mr_field candles_window_fields[] = {
-    {"open", MR_F64, offsetof(struct candles_window, open)},
-    {"high", MR_F64, offsetof(struct candles_window, high)},
-    {"low", MR_F64, offsetof(struct candles_window, low)},
-    {"close", MR_F64, offsetof(struct candles_window, close)},
-    {"volume", MR_F64, offsetof(struct candles_window, volume)},
-    {"notional", MR_F64, offsetof(struct candles_window, notional)},
-    {"open_us", MR_TIMESTAMP, offsetof(struct candles_window, open_us)},
-    {"open_order", MR_I64, offsetof(struct candles_window, open_order)},
-    {"close_us", MR_TIMESTAMP, offsetof(struct candles_window, close_us)},
-    {"close_order", MR_I64, offsetof(struct candles_window, close_order)},
-    {"trades", MR_I64, offsetof(struct candles_window, trades)},
+    MR_FIELD(candles_window, open),
+    MR_FIELD(candles_window, high),
+    MR_FIELD(candles_window, low),
+    MR_FIELD(candles_window, close),
+    MR_FIELD(candles_window, volume),
+    MR_FIELD(candles_window, notional),
+    {.name = "open_us", .type = MR_TIMESTAMP, .offset = offsetof(struct candles_window, open_us)},
+    MR_FIELD(candles_window, open_order),
+    {.name = "close_us", .type = MR_TIMESTAMP, .offset = offsetof(struct candles_window, close_us)},
+    MR_FIELD(candles_window, close_order),
+    MR_FIELD(candles_window, trades),
     {0},
 };
 

@@ -21,161 +21,102 @@
  *        cost    16 bytes per key
  *
  * With timeperiod 1 both return their input. */
-#include "indicator.h"
+#include "indicator_ma.h"
 
-struct average_options {
-    mr_column_ref of;
-    int64_t timeperiod;
+struct average_plan {
+    int64_t period;
+    double k;
 };
-
-struct average_state {
-    double value; /* the sum of the inputs while seeding (sma: always), then the average */
-    int64_t seen; /* inputs so far, nulls not counted, at most timeperiod */
-};
-
-#define AT(field) .name = #field, .offset = offsetof(struct average_options, field)
-#define OF_ROW                                                                     \
-    {                                                                              \
-        AT(of), .type = MR_OPT_COLUMN, .fallback = "close", .column_type = MR_F64, \
-                .changes = MR_CHANGES_MEANING, .help = "Column to average."        \
-    }
 
 static const mr_option sma_options[] = {
-    OF_ROW,
-    {AT(timeperiod), .alias = "period", .type = MR_OPT_INT, .fallback_int = 30, .min = 1,
-     .max = 100000, .unit = "bars", .changes = MR_CHANGES_LAYOUT, .help = "Length of the average."},
+    INDICATOR_COLUMN(indicator, of, "close", "Column to average."),
+    INDICATOR_PERIOD(indicator, 30, 1, MR_CHANGES_LAYOUT, "Length of the average."),
     {0},
 };
 
 static const mr_option ema_options[] = {
-    OF_ROW,
-    {AT(timeperiod), .alias = "period", .type = MR_OPT_INT, .fallback_int = 30, .min = 1,
-     .max = 100000, .unit = "bars", .changes = MR_CHANGES_MEANING,
-     .help = "Length of the average."},
+    INDICATOR_COLUMN(indicator, of, "close", "Column to average."),
+    INDICATOR_PERIOD(indicator, 30, 1, MR_CHANGES_MEANING, "Length of the average."),
     {0},
 };
 
 static const mr_field average_fields[] = {
-    {"value", MR_F64, offsetof(struct average_state, value)},
-    {"seen", MR_I64, offsetof(struct average_state, seen)},
+    MR_FIELD(average_state, value),
+    MR_FIELD(average_state, seen),
     {0},
 };
 
-static const mr_output sma_produces[] = {{"real", MR_F64, "The average."}, {0}};
-static const mr_output ema_produces[] = {{"real", MR_F64, "The average."}, {0}};
+static const mr_output average_produces[] = {{"real", MR_F64, "The average."}, {0}};
 
-static int64_t average_warmup(const void *options) {
-    return ((const struct average_options *)options)->timeperiod - 1;
-}
-
-static int64_t sma_bars(const void *options) {
-    return ((const struct average_options *)options)->timeperiod;
-}
-
-static const mr_history sma_histories[] = {
-    {offsetof(struct average_options, of), sma_bars},
+static const mr_history of_histories[] = {
+    {offsetof(struct indicator_options, of), indicator_bars},
     {0},
 };
 
-/* One value of one key; `oldest` is the value period - 1 before it, once there is one. True: *y is
- * the average. */
-static bool sma_step(struct average_state *s, int64_t period, double x, double oldest, double *y) {
-    const double sum = s->value + x;
-    const bool ready = s->seen >= period - 1;
-    const double rest = ready ? sum - oldest : sum;
-    if (!isfinite(sum) || !isfinite(rest)) { /* the window starts anew with this value */
-        *s = (struct average_state){.value = x, .seen = 1};
-        return false;
-    }
-    *y = period == 1 ? x : sum / (double)period;
-    s->value = rest;
-    if (s->seen < period) s->seen++;
+static struct average_plan average_plan(const void *options) {
+    const int64_t period = indicator_bars(options);
+    return (struct average_plan){.period = period, .k = 2.0 / (double)(period + 1)};
+}
+
+/* --- sma ------------------------------------------------------------------------------------ */
+
+static const indicator_shape sma_shape = {
+    .in = {offsetof(struct indicator_options, of)},
+    .inputs = 1,
+    .outputs = 1,
+    .past = true,
+    .endless = true,
+};
+
+INDICATOR_INLINE bool sma_step(struct average_state *s, const struct average_plan *p,
+                               indicator_row *at, const double *in, double *out) {
+    const bool full = s->seen >= p->period - 1;
+    const double oldest = full ? indicator_past(at, 0, (uint32_t)p->period - 1) : 0.0;
+    return indicator_sma(s, p->period, in[0], oldest, out);
+}
+
+INDICATOR_PROCESS(sma, average, average);
+
+/* --- ema ------------------------------------------------------------------------------------ */
+
+static const indicator_shape ema_shape = {
+    .in = {offsetof(struct indicator_options, of)},
+    .inputs = 1,
+    .outputs = 1,
+    .endless = true,
+};
+
+INDICATOR_INLINE bool ema_step(struct average_state *s, const struct average_plan *p,
+                               indicator_row *at, const double *in, double *out) {
+    (void)at;
+    const bool ready = indicator_ema(s, p->period, p->k, in[0]);
+    *out = s->value;
     return ready;
 }
 
-/* One value of one key; true: s->value is the average. */
-static bool ema_step(struct average_state *s, int64_t period, double k, double x) {
-    double value = s->value + x;
-    if (s->seen == period) {
-        value = period == 1 ? x : fma(x - s->value, k, s->value);
-    } else if (s->seen == period - 1) {
-        value = period == 1 ? x : value / (double)period;
-    }
-    if (!isfinite(value)) return false;
-    s->value = value;
-    if (s->seen < period) s->seen++;
-    return s->seen == period;
-}
+INDICATOR_PROCESS(ema, average, average);
 
-static mr_status sma_process(mr_ctx *ctx) {
-    const struct average_options *o = ctx->options;
-    const mr_column *of = &ctx->in->columns[o->of.index];
-    for (; ctx->row < ctx->end; ctx->row++) {
-        const uint32_t row = ctx->row;
-        double y = 0;
-        bool ready = false;
-        if (of->valid[row]) {
-            struct average_state *s = mr_state(ctx, ctx->in->slot[row]);
-            const bool full = s->seen >= o->timeperiod - 1;
-            const double oldest = full ? mr_past(ctx, 0, row, (uint32_t)o->timeperiod - 1) : 0.0;
-            ready = sma_step(s, o->timeperiod, indicator_cell(of, row), oldest, &y);
-        }
-        indicator_set(ctx, 0, row, ready, y);
-    }
-    return MR_OK;
-}
-
-static mr_status ema_process(mr_ctx *ctx) {
-    const struct average_options *o = ctx->options;
-    const mr_column *of = &ctx->in->columns[o->of.index];
-    const double k = 2.0 / (double)(o->timeperiod + 1);
-    for (; ctx->row < ctx->end; ctx->row++) {
-        const uint32_t row = ctx->row;
-        double y = 0;
-        bool ready = false;
-        if (of->valid[row]) {
-            struct average_state *s = mr_state(ctx, ctx->in->slot[row]);
-            ready = ema_step(s, o->timeperiod, k, indicator_cell(of, row));
-            y = s->value;
-        }
-        indicator_set(ctx, 0, row, ready, y);
-    }
-    return MR_OK;
-}
+/* -------------------------------------------------------------------------------------------- */
 
 static const mr_operator operators[] = {
     {
-        .abi = MR_ABI,
-        .size = sizeof(mr_operator),
-        .name = "sma",
+        INDICATOR_DESCRIBE(sma, indicator),
+        INDICATOR_STATE(average, 1),
+        INDICATOR_EXACT,
+        .produces = average_produces,
+        .warmup = indicator_bars_before,
         .summary = "Simple moving average of one column.",
         .reference = "Murphy 1999, Technical Analysis of the Financial Markets, chapter 9",
-        .options = sma_options,
-        .options_size = sizeof(struct average_options),
-        .produces = sma_produces,
-        .fields = average_fields,
-        .state_size = sizeof(struct average_state),
-        .state_version = 1,
-        .traits = MR_ONE_TO_ONE | MR_NESTABLE | MR_BIT_EXACT,
-        .histories = sma_histories,
-        .warmup = average_warmup,
-        .process = sma_process,
+        .histories = of_histories,
     },
     {
-        .abi = MR_ABI,
-        .size = sizeof(mr_operator),
-        .name = "ema",
+        INDICATOR_DESCRIBE(ema, indicator),
+        INDICATOR_STATE(average, 1),
+        INDICATOR_EXACT,
+        .produces = average_produces,
+        .warmup = indicator_bars_before,
         .summary = "Exponential moving average of one column.",
         .reference = "Roberts 1959, Technometrics 1(3), 239-250",
-        .options = ema_options,
-        .options_size = sizeof(struct average_options),
-        .produces = ema_produces,
-        .fields = average_fields,
-        .state_size = sizeof(struct average_state),
-        .state_version = 1,
-        .traits = MR_ONE_TO_ONE | MR_NESTABLE | MR_BIT_EXACT,
-        .warmup = average_warmup,
-        .process = ema_process,
     },
 };
 MR_FAMILY(indicator_average, operators);

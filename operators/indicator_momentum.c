@@ -25,86 +25,71 @@
 
 /* --- rsi ------------------------------------------------------------------------------------ */
 
-struct rsi_options {
-    mr_column_ref of;
-    int64_t timeperiod;
-};
-
 struct rsi_state {
     double before;     /* the value before */
     double gain, loss; /* sums while seeding, smoothed from then on */
     int64_t seen;      /* values so far, nulls not counted, at most timeperiod + 1 */
 };
 
-#define AT(field) .name = #field, .offset = offsetof(struct rsi_options, field)
+struct rsi_plan {
+    int64_t period;
+    double inverse;
+};
+
 static const mr_option rsi_options[] = {
-    {AT(of), .type = MR_OPT_COLUMN, .fallback = "close", .column_type = MR_F64,
-     .changes = MR_CHANGES_MEANING, .help = "Column whose gains and losses are compared."},
-    {AT(timeperiod), .alias = "period", .type = MR_OPT_INT, .fallback_int = 14, .min = 2,
-     .max = 100000, .unit = "bars", .changes = MR_CHANGES_MEANING,
-     .help = "Length of the smoothing."},
+    INDICATOR_COLUMN(indicator, of, "close", "Column whose gains and losses are compared."),
+    INDICATOR_PERIOD(indicator, 14, 2, MR_CHANGES_MEANING, "Length of the smoothing."),
     {0},
 };
-#undef AT
 
 static const mr_field rsi_fields[] = {
-    {"before", MR_F64, offsetof(struct rsi_state, before)},
-    {"gain", MR_F64, offsetof(struct rsi_state, gain)},
-    {"loss", MR_F64, offsetof(struct rsi_state, loss)},
-    {"seen", MR_I64, offsetof(struct rsi_state, seen)},
+    MR_FIELD(rsi_state, before),
+    MR_FIELD(rsi_state, gain),
+    MR_FIELD(rsi_state, loss),
+    MR_FIELD(rsi_state, seen),
     {0},
 };
 
 static const mr_output rsi_produces[] = {{"real", MR_F64, "The index, 0 to 100."}, {0}};
 
-static int64_t rsi_warmup(const void *options) {
-    return ((const struct rsi_options *)options)->timeperiod;
+static const indicator_shape rsi_shape = {
+    .in = {offsetof(struct indicator_options, of)}, .inputs = 1, .outputs = 1, .endless = true};
+
+static struct rsi_plan rsi_plan(const void *options) {
+    const int64_t period = indicator_bars(options);
+    return (struct rsi_plan){.period = period, .inverse = 1.0 / (double)period};
 }
 
-/* One value of one key; true: *y is the index. */
-static bool rsi_step(struct rsi_state *s, int64_t period, double x, double *y) {
-    const double inverse = 1.0 / (double)period;
+INDICATOR_INLINE bool rsi_step(struct rsi_state *s, const struct rsi_plan *p, indicator_row *at,
+                               const double *in, double *out) {
+    (void)at;
     if (s->seen == 0) {
-        s->before = x;
+        s->before = in[0];
         s->seen = 1;
         return false;
     }
-    const double change = x - s->before;
+    const double change = in[0] - s->before;
     const double up = change > 0 ? change : 0.0;
     const double down = up - change;
     double gain = s->gain + up, loss = s->loss + down;
-    if (s->seen > period) {
-        gain = (s->gain * (double)(period - 1) + up) * inverse;
-        loss = (s->loss * (double)(period - 1) + down) * inverse;
-    } else if (s->seen == period) {
-        gain *= inverse;
-        loss *= inverse;
+    if (s->seen > p->period) {
+        gain = (s->gain * (double)(p->period - 1) + up) * p->inverse;
+        loss = (s->loss * (double)(p->period - 1) + down) * p->inverse;
+    } else if (s->seen == p->period) {
+        gain *= p->inverse;
+        loss *= p->inverse;
     }
     const double both = gain + loss;
     if (!isfinite(both)) return false;
-    s->before = x;
+    s->before = in[0];
     s->gain = gain;
     s->loss = loss;
-    if (s->seen <= period) s->seen++;
-    *y = both != 0 ? 100.0 * (gain / both) : 0.0;
-    return s->seen > period;
+    if (s->seen <= p->period) s->seen++;
+    *out = both != 0 ? 100.0 * (gain / both) : 0.0;
+    return s->seen > p->period;
 }
 
-static mr_status rsi_process(mr_ctx *ctx) {
-    const struct rsi_options *o = ctx->options;
-    const mr_column *of = &ctx->in->columns[o->of.index];
-    for (; ctx->row < ctx->end; ctx->row++) {
-        const uint32_t row = ctx->row;
-        double y = 0;
-        bool ready = false;
-        if (of->valid[row]) {
-            struct rsi_state *s = mr_state(ctx, ctx->in->slot[row]);
-            ready = rsi_step(s, o->timeperiod, indicator_cell(of, row), &y);
-        }
-        indicator_set(ctx, 0, row, ready, y);
-    }
-    return MR_OK;
-}
+INDICATOR_PROCESS(rsi, rsi, rsi);
 
 /* --- macd ----------------------------------------------------------------------------------- */
 
@@ -125,25 +110,19 @@ struct macd_plan {
     double k_fast, k_slow, k_signal;
 };
 
-#define AT(field) .name = #field, .offset = offsetof(struct macd_options, field)
 static const mr_option macd_options[] = {
-    {AT(of), .type = MR_OPT_COLUMN, .fallback = "close", .column_type = MR_F64,
-     .changes = MR_CHANGES_MEANING, .help = "Column whose averages are compared."},
-    {AT(fastperiod), .type = MR_OPT_INT, .fallback_int = 12, .min = 2, .max = 100000,
-     .unit = "bars", .changes = MR_CHANGES_MEANING, .help = "Length of the fast average."},
-    {AT(slowperiod), .type = MR_OPT_INT, .fallback_int = 26, .min = 2, .max = 100000,
-     .unit = "bars", .changes = MR_CHANGES_MEANING, .help = "Length of the slow average."},
-    {AT(signalperiod), .type = MR_OPT_INT, .fallback_int = 9, .min = 1, .max = 100000,
-     .unit = "bars", .changes = MR_CHANGES_MEANING, .help = "Length of the signal's average."},
+    INDICATOR_COLUMN(macd, of, "close", "Column whose averages are compared."),
+    INDICATOR_BARS(macd, fastperiod, 12, 2, MR_CHANGES_MEANING, "Length of the fast average."),
+    INDICATOR_BARS(macd, slowperiod, 26, 2, MR_CHANGES_MEANING, "Length of the slow average."),
+    INDICATOR_BARS(macd, signalperiod, 9, 1, MR_CHANGES_MEANING, "Length of the signal's average."),
     {0},
 };
-#undef AT
 
 static const mr_field macd_fields[] = {
-    {"fast", MR_F64, offsetof(struct macd_state, fast)},
-    {"slow", MR_F64, offsetof(struct macd_state, slow)},
-    {"signal", MR_F64, offsetof(struct macd_state, signal)},
-    {"seen", MR_I64, offsetof(struct macd_state, seen)},
+    MR_FIELD(macd_state, fast),
+    MR_FIELD(macd_state, slow),
+    MR_FIELD(macd_state, signal),
+    MR_FIELD(macd_state, seen),
     {0},
 };
 
@@ -154,7 +133,8 @@ static const mr_output macd_produces[] = {
     {0},
 };
 
-static struct macd_plan macd_plan(const struct macd_options *o) {
+static struct macd_plan macd_plan(const void *options) {
+    const struct macd_options *o = options;
     const bool swapped = o->slowperiod < o->fastperiod;
     const int64_t fast = swapped ? o->slowperiod : o->fastperiod;
     const int64_t slow = swapped ? o->fastperiod : o->slowperiod;
@@ -180,10 +160,14 @@ static double macd_signal(const struct macd_plan *p, double signal, int64_t coun
     return count == p->signal ? (signal + x) / (double)p->signal : signal + x;
 }
 
-/* One value of one key; true: *difference and s->signal are ready. */
-static bool macd_step(struct macd_state *s, const struct macd_plan *p, double x,
-                      double *difference) {
+static const indicator_shape macd_shape = {
+    .in = {offsetof(struct macd_options, of)}, .inputs = 1, .outputs = 3, .endless = true};
+
+INDICATOR_INLINE bool macd_step(struct macd_state *s, const struct macd_plan *p, indicator_row *at,
+                                const double *in, double *out) {
+    const double x = in[0];
     struct macd_state n = *s;
+    (void)at;
     if (n.seen >= p->slow) {
         n.fast = fma(x - n.fast, p->k_fast, n.fast);
         n.slow = fma(x - n.slow, p->k_slow, n.slow);
@@ -198,66 +182,39 @@ static bool macd_step(struct macd_state *s, const struct macd_plan *p, double x,
     const int64_t last = p->slow + p->signal - 1;
     /* Number of this difference; it stays put once `seen` does. */
     const int64_t count = n.seen < p->slow - 1 ? 0 : n.seen - (p->slow - 2);
-    *difference = n.fast - n.slow;
-    if (count >= 1) n.signal = macd_signal(p, n.signal, count, *difference);
+    const double difference = n.fast - n.slow;
+    if (count >= 1) n.signal = macd_signal(p, n.signal, count, difference);
     if (!isfinite(n.fast) || !isfinite(n.slow) || !isfinite(n.signal)) return false;
     if (n.seen <= last) n.seen++;
     *s = n;
+    out[0] = difference;
+    out[1] = n.signal;
+    out[2] = difference - n.signal;
     return n.seen >= last;
 }
 
-static mr_status macd_process(mr_ctx *ctx) {
-    const struct macd_options *o = ctx->options;
-    const struct macd_plan plan = macd_plan(o);
-    const mr_column *of = &ctx->in->columns[o->of.index];
-    for (; ctx->row < ctx->end; ctx->row++) {
-        const uint32_t row = ctx->row;
-        double difference = 0, signal = 0;
-        bool ready = false;
-        if (of->valid[row]) {
-            struct macd_state *s = mr_state(ctx, ctx->in->slot[row]);
-            ready = macd_step(s, &plan, indicator_cell(of, row), &difference);
-            signal = s->signal;
-        }
-        indicator_set(ctx, 0, row, ready, difference);
-        indicator_set(ctx, 1, row, ready, signal);
-        indicator_set(ctx, 2, row, ready, difference - signal);
-    }
-    return MR_OK;
-}
+INDICATOR_PROCESS(macd, macd, macd);
+
+/* -------------------------------------------------------------------------------------------- */
 
 static const mr_operator operators[] = {
     {
-        .abi = MR_ABI,
-        .size = sizeof(mr_operator),
-        .name = "rsi",
+        INDICATOR_DESCRIBE(rsi, indicator),
+        INDICATOR_STATE(rsi, 1),
+        INDICATOR_EXACT,
         .summary = "Relative strength index of one column.",
         .reference = "Wilder 1978, New Concepts in Technical Trading Systems, section 6",
-        .options = rsi_options,
-        .options_size = sizeof(struct rsi_options),
         .produces = rsi_produces,
-        .fields = rsi_fields,
-        .state_size = sizeof(struct rsi_state),
-        .state_version = 1,
-        .traits = MR_ONE_TO_ONE | MR_NESTABLE | MR_BIT_EXACT,
-        .warmup = rsi_warmup,
-        .process = rsi_process,
+        .warmup = indicator_bars,
     },
     {
-        .abi = MR_ABI,
-        .size = sizeof(mr_operator),
-        .name = "macd",
+        INDICATOR_DESCRIBE(macd, macd),
+        INDICATOR_STATE(macd, 1),
+        INDICATOR_EXACT,
         .summary = "Convergence and divergence of two moving averages, with signal and histogram.",
         .reference = "Appel 2005, Technical Analysis: Power Tools for Active Investors, chapter 8",
-        .options = macd_options,
-        .options_size = sizeof(struct macd_options),
         .produces = macd_produces,
-        .fields = macd_fields,
-        .state_size = sizeof(struct macd_state),
-        .state_version = 1,
-        .traits = MR_ONE_TO_ONE | MR_NESTABLE | MR_BIT_EXACT,
         .warmup = macd_warmup,
-        .process = macd_process,
     },
 };
 MR_FAMILY(indicator_momentum, operators);

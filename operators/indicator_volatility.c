@@ -40,36 +40,32 @@ struct bbands_state {
     int64_t renew_bars; /* rows until the shift is taken anew */
 };
 
-struct bbands_variance {
-    double variance, oldest; /* oldest: shifted */
-};
-
 static const char *const bbands_matypes[] = {"sma", NULL};
 
-#define AT(field) .name = #field, .offset = offsetof(struct bbands_options, field)
 static const mr_option bbands_options[] = {
-    {AT(of), .type = MR_OPT_COLUMN, .fallback = "close", .column_type = MR_F64,
-     .changes = MR_CHANGES_MEANING, .help = "Column to put bands around."},
-    {AT(timeperiod), .alias = "period", .type = MR_OPT_INT, .fallback_int = 20, .min = 2,
-     .max = 100000, .unit = "bars", .changes = MR_CHANGES_LAYOUT, .help = "Length of the window."},
-    {AT(nbdevup), .type = MR_OPT_FLOAT, .fallback_float = 2.0, .min_float = -3e37,
-     .max_float = 3e37, .unit = "deviations", .changes = MR_CHANGES_MEANING,
-     .help = "Standard deviations from the middle to the upper band."},
-    {AT(nbdevdn), .type = MR_OPT_FLOAT, .fallback_float = 2.0, .min_float = -3e37,
-     .max_float = 3e37, .unit = "deviations", .changes = MR_CHANGES_MEANING,
-     .help = "Standard deviations from the middle to the lower band."},
-    {AT(matype), .type = MR_OPT_CHOICE, .fallback = "sma", .choices = bbands_matypes,
-     .changes = MR_CHANGES_MEANING, .help = "Moving average in the middle."},
+    INDICATOR_COLUMN(bbands, of, "close", "Column to put bands around."),
+    INDICATOR_PERIOD(bbands, 20, 2, MR_CHANGES_LAYOUT, "Length of the window."),
+    INDICATOR_FLOAT(bbands, nbdevup, 2.0, -3e37, 3e37,
+                    "Standard deviations from the middle to the upper band."),
+    INDICATOR_FLOAT(bbands, nbdevdn, 2.0, -3e37, 3e37,
+                    "Standard deviations from the middle to the lower band."),
+    {.name = "matype",
+     .offset = offsetof(struct bbands_options, matype),
+     .type = MR_OPT_CHOICE,
+     .fallback = "sma",
+     .choices = bbands_matypes,
+     .changes = MR_CHANGES_MEANING,
+     .help = "Moving average in the middle."},
     {0},
 };
 
 static const mr_field bbands_fields[] = {
-    {"sum", MR_F64, offsetof(struct bbands_state, sum)},
-    {"shift", MR_F64, offsetof(struct bbands_state, shift)},
-    {"sum_d", MR_F64, offsetof(struct bbands_state, sum_d)},
-    {"sum_dd", MR_F64, offsetof(struct bbands_state, sum_dd)},
-    {"seen", MR_I64, offsetof(struct bbands_state, seen)},
-    {"renew_bars", MR_I64, offsetof(struct bbands_state, renew_bars)},
+    MR_FIELD(bbands_state, sum),
+    MR_FIELD(bbands_state, shift),
+    MR_FIELD(bbands_state, sum_d),
+    MR_FIELD(bbands_state, sum_dd),
+    MR_FIELD(bbands_state, seen),
+    MR_FIELD(bbands_state, renew_bars),
     {0},
 };
 
@@ -99,17 +95,30 @@ static double variance_of(const struct bbands_state *s, double inverse) {
     return s->sum_dd * inverse - mean * mean;
 }
 
-/* Takes shift and sums anew from the window that ends at `row`, oldest value first. */
-static double variance_renew(mr_ctx *ctx, uint32_t row, struct bbands_state *s, uint32_t period,
+struct bbands_plan {
+    uint32_t period;
+    double inverse, up, down;
+};
+
+static struct bbands_plan bbands_plan(const void *options) {
+    const struct bbands_options *o = options;
+    return (struct bbands_plan){.period = (uint32_t)o->timeperiod,
+                                .inverse = 1.0 / (double)o->timeperiod,
+                                .up = o->nbdevup,
+                                .down = o->nbdevdn};
+}
+
+/* Takes shift and sums anew from the window that ends with this row, oldest value first. */
+static double variance_renew(const indicator_row *at, struct bbands_state *s, uint32_t period,
                              double inverse) {
     double sum = 0;
     for (uint32_t back = period; back-- > 0;) {
-        sum += mr_past(ctx, 0, row, back);
+        sum += indicator_past(at, 0, back);
     }
     s->shift = sum * inverse;
     s->sum_d = s->sum_dd = 0;
     for (uint32_t back = period; back-- > 0;) {
-        const double d = mr_past(ctx, 0, row, back) - s->shift;
+        const double d = indicator_past(at, 0, back) - s->shift;
         s->sum_d += d;
         s->sum_dd += d * d;
     }
@@ -118,31 +127,29 @@ static double variance_renew(mr_ctx *ctx, uint32_t row, struct bbands_state *s, 
     return variance < 1e-12 * (s->sum_dd * inverse) ? 0.0 : variance;
 }
 
-/* One value of one key; true: *middle and *variance are those of a full window. */
-static bool bbands_step(mr_ctx *ctx, uint32_t row, struct bbands_state *s, double x, double *middle,
-                        double *variance) {
-    const struct bbands_options *o = ctx->options;
-    const uint32_t period = (uint32_t)o->timeperiod;
-    const double inverse = 1.0 / (double)period;
+/* Takes x; true: *middle and *variance are those of a full window. */
+INDICATOR_INLINE bool bbands_take(struct bbands_state *s, const struct bbands_plan *p,
+                                  const indicator_row *at, double x, double *middle,
+                                  double *variance) {
     if (s->seen == 0) {
         s->shift = x;
-        s->renew_bars = (int64_t)RENEW_WINDOWS * period;
+        s->renew_bars = (int64_t)RENEW_WINDOWS * p->period;
     }
     const double d = x - s->shift;
     s->sum += x;
     s->sum_d += d;
     s->sum_dd += d * d;
-    if (s->seen < period) s->seen++;
-    if (s->seen < period) return false;
-    const double oldest = mr_past(ctx, 0, row, period - 1);
+    if (s->seen < p->period) s->seen++;
+    if (s->seen < p->period) return false;
+    const double oldest = indicator_past(at, 0, p->period - 1);
     double gone = oldest - s->shift;
-    *middle = s->sum / (double)period;
-    *variance = variance_of(s, inverse);
+    *middle = s->sum / (double)p->period;
+    *variance = variance_of(s, p->inverse);
     s->sum -= oldest;
     if (s->renew_bars > 0) s->renew_bars--;
     const double left = s->sum_dd - gone * gone;
-    if (*variance < 1e-6 * (left * inverse) || s->renew_bars <= 0 || gone * gone > 1e6 * left) {
-        *variance = variance_renew(ctx, row, s, period, inverse);
+    if (*variance < 1e-6 * (left * p->inverse) || s->renew_bars <= 0 || gone * gone > 1e6 * left) {
+        *variance = variance_renew(at, s, p->period, p->inverse);
         gone = oldest - s->shift;
     }
     s->sum_d -= gone;
@@ -154,46 +161,39 @@ static bool is_sound(const struct bbands_state *s) {
     return isfinite(s->sum) && isfinite(s->shift) && isfinite(s->sum_d) && isfinite(s->sum_dd);
 }
 
-static mr_status bbands_process(mr_ctx *ctx) {
-    const struct bbands_options *o = ctx->options;
-    const mr_column *of = &ctx->in->columns[o->of.index];
-    for (; ctx->row < ctx->end; ctx->row++) {
-        const uint32_t row = ctx->row;
-        double middle = 0, variance = 0;
-        bool ready = false;
-        if (of->valid[row]) {
-            struct bbands_state *s = mr_state(ctx, ctx->in->slot[row]);
-            ready = bbands_step(ctx, row, s, indicator_cell(of, row), &middle, &variance);
-            if (!is_sound(s)) { /* the window starts anew with this value */
-                *s = (struct bbands_state){0};
-                ready = bbands_step(ctx, row, s, indicator_cell(of, row), &middle, &variance);
-            }
-        }
-        const double deviation = sqrt(variance);
-        const double upper = o->nbdevup != o->nbdevdn ? fma(deviation, o->nbdevup, middle)
-                                                      : middle + deviation * o->nbdevup;
-        indicator_set(ctx, 0, row, ready, upper);
-        indicator_set(ctx, 1, row, ready, middle);
-        indicator_set(ctx, 2, row, ready, middle - deviation * o->nbdevdn);
+static const indicator_shape bbands_shape = {
+    .in = {offsetof(struct bbands_options, of)},
+    .inputs = 1,
+    .outputs = 3,
+    .past = true,
+    .endless = true,
+};
+
+INDICATOR_INLINE bool bbands_step(struct bbands_state *s, const struct bbands_plan *p,
+                                  indicator_row *at, const double *in, double *out) {
+    double middle = 0, variance = 0;
+    bool ready = bbands_take(s, p, at, in[0], &middle, &variance);
+    if (!is_sound(s)) { /* the window starts anew with this value */
+        *s = (struct bbands_state){0};
+        ready = bbands_take(s, p, at, in[0], &middle, &variance);
     }
-    return MR_OK;
+    const double deviation = sqrt(variance);
+    out[0] = p->up != p->down ? fma(deviation, p->up, middle) : middle + deviation * p->up;
+    out[1] = middle;
+    out[2] = middle - deviation * p->down;
+    return ready;
 }
 
+INDICATOR_PROCESS(bbands, bbands, bbands);
+
 static const mr_operator operators[] = {{
-    .abi = MR_ABI,
-    .size = sizeof(mr_operator),
-    .name = "bbands",
+    INDICATOR_DESCRIBE(bbands, bbands),
+    INDICATOR_STATE(bbands, 1),
+    INDICATOR_EXACT,
     .summary = "Bollinger bands: a moving average and a number of standard deviations around it.",
     .reference = "Bollinger 2001, Bollinger on Bollinger Bands, chapter 7",
-    .options = bbands_options,
-    .options_size = sizeof(struct bbands_options),
     .produces = bbands_produces,
-    .fields = bbands_fields,
-    .state_size = sizeof(struct bbands_state),
-    .state_version = 1,
-    .traits = MR_ONE_TO_ONE | MR_NESTABLE | MR_BIT_EXACT,
     .histories = bbands_histories,
     .warmup = bbands_warmup,
-    .process = bbands_process,
 }};
 MR_FAMILY(indicator_volatility, operators);

@@ -19,19 +19,20 @@ struct obv_state {
     bool started;
 };
 
-#define AT(field) .name = #field, .offset = offsetof(struct obv_options, field)
+struct obv_plan {
+    char none;
+};
+
 static const mr_option obv_options[] = {
-    {AT(of), .type = MR_OPT_COLUMN, .fallback = "close", .column_type = MR_F64,
-     .changes = MR_CHANGES_MEANING, .help = "Column whose direction decides the sign."},
-    {AT(volume), .type = MR_OPT_COLUMN, .fallback = "volume", .column_type = MR_F64,
-     .changes = MR_CHANGES_MEANING, .help = "Column to sum."},
+    INDICATOR_COLUMN(obv, of, "close", "Column whose direction decides the sign."),
+    INDICATOR_COLUMN(obv, volume, "volume", "Column to sum."),
     {0},
 };
 
 static const mr_field obv_fields[] = {
-    {"before", MR_F64, offsetof(struct obv_state, before)},
-    {"total", MR_F64, offsetof(struct obv_state, total)},
-    {"started", MR_BOOL, offsetof(struct obv_state, started)},
+    MR_FIELD(obv_state, before),
+    MR_FIELD(obv_state, total),
+    MR_FIELD(obv_state, started),
     {0},
 };
 
@@ -42,9 +43,24 @@ static int64_t obv_warmup(const void *options) {
     return 0;
 }
 
-/* One row of one key; true: s->total counts it. */
-static bool obv_step(struct obv_state *s, double price, double volume) {
+static struct obv_plan obv_plan(const void *options) {
+    (void)options;
+    return (struct obv_plan){0};
+}
+
+static const indicator_shape obv_shape = {
+    .in = {offsetof(struct obv_options, of), offsetof(struct obv_options, volume)},
+    .inputs = 2,
+    .outputs = 1,
+    .endless = true,
+};
+
+INDICATOR_INLINE bool obv_step(struct obv_state *s, const struct obv_plan *p, indicator_row *at,
+                               const double *in, double *out) {
+    const double price = in[0], volume = in[1];
     double total = s->total;
+    (void)p;
+    (void)at;
     if (!s->started) {
         total = volume;
     } else if (price > s->before) {
@@ -55,42 +71,19 @@ static bool obv_step(struct obv_state *s, double price, double volume) {
     if (!isfinite(total)) return false;
     s->started = true;
     s->before = price;
-    s->total = total;
+    *out = s->total = total;
     return true;
 }
 
-static mr_status obv_process(mr_ctx *ctx) {
-    const struct obv_options *o = ctx->options;
-    const mr_column *of = &ctx->in->columns[o->of.index];
-    const mr_column *volume = &ctx->in->columns[o->volume.index];
-    for (; ctx->row < ctx->end; ctx->row++) {
-        const uint32_t row = ctx->row;
-        double total = 0;
-        bool ready = false;
-        if (of->valid[row] && volume->valid[row]) {
-            struct obv_state *s = mr_state(ctx, ctx->in->slot[row]);
-            ready = obv_step(s, indicator_cell(of, row), indicator_cell(volume, row));
-            total = s->total;
-        }
-        indicator_set(ctx, 0, row, ready, total);
-    }
-    return MR_OK;
-}
+INDICATOR_PROCESS(obv, obv, obv);
 
 static const mr_operator operators[] = {{
-    .abi = MR_ABI,
-    .size = sizeof(mr_operator),
-    .name = "obv",
+    INDICATOR_DESCRIBE(obv, obv),
+    INDICATOR_STATE(obv, 1),
+    INDICATOR_EXACT,
     .summary = "On-balance volume: volume added up with the sign of the price change.",
     .reference = "Granville 1963, Granville's New Key to Stock Market Profits",
-    .options = obv_options,
-    .options_size = sizeof(struct obv_options),
     .produces = obv_produces,
-    .fields = obv_fields,
-    .state_size = sizeof(struct obv_state),
-    .state_version = 1,
-    .traits = MR_ONE_TO_ONE | MR_NESTABLE | MR_BIT_EXACT,
     .warmup = obv_warmup,
-    .process = obv_process,
 }};
 MR_FAMILY(indicator_volume, operators);

@@ -35,6 +35,13 @@ enum {
 typedef struct mr_ctx mr_ctx;
 typedef struct mr_infer mr_infer;
 
+/** The ring of one series of one key. Values behind those that were pushed are zero. */
+typedef struct mr_ring {
+    double *items;
+    uint64_t *pushed;   /**< since the key's first row */
+    uint32_t at, count; /**< where the next value goes; places, at least those that bars() wants */
+} mr_ring;
+
 /** The runtime's side of the contract while data flows. Called through the functions below. */
 typedef struct mr_services {
     uint32_t abi, size;
@@ -48,6 +55,7 @@ typedef struct mr_services {
     void (*count)(mr_ctx *, uint32_t counter, int64_t n);
     mr_status (*eval)(mr_ctx *, const mr_expr *, mr_column *out);
     void *(*scratch)(mr_ctx *, size_t bytes);
+    mr_ring (*ring)(mr_ctx *, uint32_t series, uint32_t slot, uint32_t gain);
 } mr_services;
 
 /** Where the past of one row of one input column stands; read with mr_past(). */
@@ -75,6 +83,8 @@ struct mr_ctx {
     const uint16_t *out_column; /**< column of out[0] that holds the use's i-th new column */
     uint8_t *keep;              /**< MR_SELECTS: 1 keeps the row */
     const mr_past_row *past[MR_HISTORIES_MAX]; /**< per row of `in` */
+    char *cache;                               /**< of slot 0; use mr_cache() */
+    size_t cache_stride;
     mr_error *error;
     const mr_services *rt;
     void *runtime; /**< the runtime's own */
@@ -96,6 +106,31 @@ static inline int64_t mr_watermark(const mr_ctx *ctx, uint32_t row) {
 static inline double mr_past(const mr_ctx *ctx, uint32_t history, uint32_t row, uint32_t back) {
     const mr_past_row *past = &ctx->past[history][row];
     return past->items[past->at >= back ? past->at - back : past->at + past->count - back];
+}
+
+/** The ring of a series, for at most `gain` pushes of one slot; its old values are kept for undo. A
+ *  series without bars has a ring without items. */
+static inline mr_ring mr_ring_open(mr_ctx *ctx, uint32_t series, uint32_t slot, uint32_t gain) {
+    return ctx->rt->ring(ctx, series, slot, gain);
+}
+
+static inline void mr_ring_push(mr_ring *ring, double value) {
+    ring->items[ring->at] = value;
+    ring->at = ring->at + 1 == ring->count ? 0 : ring->at + 1;
+    ++*ring->pushed;
+}
+
+/** The value pushed `back` pushes before the newest (0: the newest), `back` less than bars(). */
+static inline double mr_ring_back(const mr_ring *ring, uint32_t back) {
+    const uint32_t behind = back + 1;
+    return ring->items[ring->at >= behind ? ring->at - behind : ring->at + ring->count - behind];
+}
+
+/** Memory of the use for a slot, of as many bytes as cache() says: zeroed at first, neither saved nor
+ *  undone, and after a restore or an abort it may be of any earlier moment. What it holds must be
+ *  found out of date by a number in the state, and made anew from state and past values. */
+static inline void *mr_cache(const mr_ctx *ctx, uint32_t slot) {
+    return ctx->cache + (size_t)slot * ctx->cache_stride;
 }
 
 /** Finds an item for writing, or makes a zeroed one; NULL when the map is full: return
@@ -206,6 +241,20 @@ typedef struct mr_output {
     const char *help;
 } mr_output;
 
+/** How near an indicator's values are to those of the program that it names. */
+typedef enum mr_closeness {
+    MR_EXACT = 1, /**< the same bits on every machine */
+    MR_LIBM,      /**< the same bits over the same C library, 2 units in the last place otherwise */
+    MR_CLOSE,     /**< within `bound`, for a reason */
+} mr_closeness;
+
+typedef struct mr_agreement {
+    const char *with; /**< program and version; NULL: nothing is promised */
+    mr_closeness how;
+    double bound;    /**< MR_CLOSE: largest difference, in parts of the largest value */
+    const char *why; /**< MR_CLOSE: why it is no better */
+} mr_agreement;
+
 typedef struct mr_source_calls mr_source_calls; /* source.h */
 typedef struct mr_sink_calls mr_sink_calls;     /* sink.h */
 
@@ -227,6 +276,12 @@ typedef struct mr_operator {
     uint32_t traits;
     const mr_collection *collections; /**< ends with a row without name */
     const mr_history *histories;
+    const mr_series *series;
+    int64_t (*extra)(const void *options); /**< doubles behind the struct of a key, saved and undone
+                                                with it; NULL: none. The struct's size is a multiple
+                                                of 8 then */
+    int64_t (*cache)(const void *options); /**< bytes per key for mr_cache(); NULL: none */
+    mr_agreement agrees;
     const char *const *counters; /**< names, NULL-terminated */
     mr_status (*check)(const void *options,
                        mr_error *); /**< relations between options; may be NULL */

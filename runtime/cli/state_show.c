@@ -158,10 +158,27 @@ static void damaged(struct show *s, const mri_piece *piece, const char *what) {
                 what, piece->key.id);
 }
 
+/* An array, each of its numbers under the name and its place: "e_0", "e_1". */
+static void numbers_put(struct show *s, const char *const *front, mr_type type, const char *bytes,
+                        size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const char *path[PATHS] = {front[0], front[1], front[2], front[3],
+                                   mri_format(s->arena, "%s_%zu", front[PATH_FIELD], i)};
+        bool quoted = false;
+        const char *text = value_text(s->arena, type, bytes + i * 8, &quoted);
+        value_put(s, path, text, quoted);
+    }
+}
+
 static void fields_put(struct show *s, const char *const *front, const mr_field *fields,
                        const char *bytes) {
     for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
         const char *path[PATHS] = {front[0], front[1], front[2], front[3], f->name};
+        if (f->count > 0) {
+            numbers_put(s, path, f->type, bytes, f->count);
+            bytes += f->count * 8;
+            continue;
+        }
         bool quoted = false;
         const char *text = value_text(s->arena, f->type, bytes, &quoted);
         value_put(s, path, text, quoted);
@@ -187,10 +204,14 @@ static void struct_put(struct show *s, const mri_piece *piece, const mri_saved_u
     const mr_operator *op = mri_operator_find(use->op);
     const char *path[PATHS] = {use->step, output_name(use), "", "", ""};
     if (op != NULL && op->state_version == part->version) {
-        if (mri_saved_fields_bytes(op->fields) != part->size) {
+        const size_t fields = mri_saved_fields_bytes(op->fields);
+        const size_t extra = part->size - fields;
+        if (part->size < fields || (extra > 0 && op->extra == NULL) || extra % 8 != 0) {
             damaged(s, piece, "a struct");
         } else {
             fields_put(s, path, op->fields, part->bytes);
+            path[PATH_FIELD] = "extra";
+            numbers_put(s, path, MR_F64, part->bytes + fields, extra / 8);
         }
         return;
     }

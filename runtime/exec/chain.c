@@ -229,6 +229,13 @@ static struct crowd *crowd_of(mri_chain *chain, struct run *run, uint32_t histor
     return crowd;
 }
 
+static bool gate_open(const struct run *run, const mri_history_plan *plan, uint32_t row) {
+    for (uint32_t i = 0; i < plan->gate_count; i++) {
+        if (!run->columns[plan->gate[i]].valid[row]) return false;
+    }
+    return true;
+}
+
 static void feed_history(mri_chain *chain, struct run *run, uint32_t history, uint32_t row,
                          uint32_t end) {
     const mri_history_plan *plan = &run->step->histories[history];
@@ -239,7 +246,7 @@ static void feed_history(mri_chain *chain, struct run *run, uint32_t history, ui
     const uint32_t most = 1 + ring->capacity - ring->bars;
     mr_past_row *past = run->past[history];
     for (uint32_t i = row; i < end; i++) {
-        if (!column->valid[i]) continue;
+        if (!column->valid[i] || !gate_open(run, plan, i)) continue;
         const double value = column->type == MR_F64 ? column->f64[i] : (double)column->i64[i];
         struct crowd *crowd =
             run->slot_uses[slot[i]].rows > most ? crowd_of(chain, run, history, slot[i]) : NULL;
@@ -257,7 +264,9 @@ static mr_status use_process(mri_chain *chain, struct run *run, uint32_t index, 
     const mr_operator *op = step->uses[index].op;
     mr_ctx *ctx = &run->ctx[index];
     for (uint32_t h = 0; h < step->history_count; h++) {
-        if (step->histories[h].before == index) feed_history(chain, run, h, row, *end);
+        const mri_history_plan *plan = &step->histories[h];
+        if (plan->before != index || plan->column == MRI_SERIES) continue;
+        feed_history(chain, run, h, row, *end);
     }
     ctx->row = row;
     ctx->end = *end;
@@ -320,7 +329,7 @@ static mr_status segments(mri_chain *chain, struct run *run) {
         if (run->emits) {
             raise_to(&chain->task->watermarks[step->index], promise(step, flow->watermark[row]));
         }
-        if (step->history_count > 0) end = history_end(run, &flow->batch, row, end);
+        if (run->looks_back) end = history_end(run, &flow->batch, row, end);
         const mr_status status = uses_process(chain, run, row, &end);
         if (status != MR_OK) return status;
         row = end;
@@ -337,6 +346,7 @@ static void contexts_begin(mri_chain *chain, struct run *run) {
         ctx->state = mri_store_state(store, index);
         if (ctx->state != NULL) ctx->state += run->step->uses[i].state_offset;
         ctx->stride = store->steps[index].stride;
+        ctx->cache = mri_store_cache(store, index, i, &ctx->cache_stride);
         ctx->touched = (uint32_t *)(void *)store->steps[index].touched.data;
         ctx->generation = store->generation;
         ctx->error = chain->err;

@@ -13,13 +13,14 @@ static const mri_layout *layout_open(mr_arena *arena, const mri_step *step) {
     for (uint32_t i = 0; i < step->use_count; i++) {
         uses[i] = (mri_layout_use){.name = step->uses[i].name,
                                    .op = step->uses[i].op,
-                                   .offset = step->uses[i].state_offset};
+                                   .offset = step->uses[i].state_offset,
+                                   .extra = step->uses[i].extra,
+                                   .cache = step->uses[i].cache};
     }
     mri_layout_history *histories = mri_alloc_array(arena, step->history_count, sizeof *histories);
     for (uint32_t i = 0; i < step->history_count; i++) {
         histories[i] =
-            (mri_layout_history){.name = step->out->columns[step->histories[i].column].name,
-                                 .bars = step->histories[i].bars};
+            (mri_layout_history){.name = step->histories[i].name, .bars = step->histories[i].bars};
     }
     mri_layout_collection *collections =
         mri_alloc_array(arena, step->collection_count, sizeof *collections);
@@ -69,11 +70,15 @@ static void histories_open(struct run *run, mr_arena *arena, uint32_t keys_max, 
             run->past_ring[i][h] = more ? (int32_t)step->uses[i].history[h] : -1;
         }
     }
-    if (step->history_count == 0) return;
+    for (uint32_t i = 0; i < step->history_count; i++) {
+        run->looks_back = run->looks_back || step->histories[i].column != MRI_SERIES;
+    }
+    if (!run->looks_back) return;
     run->rows_per_slot = MR_BATCH_ROWS;
     run->past = mri_alloc_array(arena, step->history_count, sizeof *run->past);
     run->crowds = mri_alloc_array(arena, step->history_count, sizeof *run->crowds);
     for (uint32_t i = 0; i < step->history_count; i++) {
+        if (step->histories[i].column == MRI_SERIES) continue;
         run->past[i] = mri_alloc_array(arena, MR_BATCH_ROWS, sizeof **run->past);
         run->crowds[i] = mri_alloc_array(arena, MR_BATCH_ROWS / 2 + 1, sizeof **run->crowds);
         /* A long past is not copied out: segments end before its ring is too short. */

@@ -45,6 +45,7 @@ struct run {
     uint32_t cause;     /* origin of the row that moved the watermark last, for rows of timers */
     mr_past_row **past; /* per history and row */
     int32_t (*past_ring)[MR_HISTORIES_MAX]; /* per use and history: ring, or -1 */
+    bool looks_back;                        /* some use reads the past of a column */
     uint32_t segment, rows_per_slot;
     struct slot_use *slot_uses;
     struct crowd **crowds; /* per history, by number */

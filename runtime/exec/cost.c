@@ -46,6 +46,12 @@ static void step_find(mr_arena *arena, const mri_step_state *step, double keys, 
         piece(cost, (mri_cost_piece){layout->id, what, ring, ring, ring * keys});
         record(cost, layout->id, what, mri_cost_saved_segment(layout, i, key_bytes));
     }
+    for (uint32_t i = 0; i < layout->use_count; i++) {
+        const double cache = (double)layout->uses[i].cache;
+        if (cache <= 0) continue;
+        const char *what = name_of(arena, "scratch of", layout->uses[i].name);
+        piece(cost, (mri_cost_piece){layout->id, what, cache, cache, cache * keys});
+    }
     for (uint32_t i = 0; i < layout->collection_count; i++) {
         const mri_layout_collection *c = &layout->collections[i];
         const double usual = mri_cost_map(step, i, (double)c->usual);
@@ -82,7 +88,8 @@ static void state_find(mr_arena *arena, const mri_store *store, double keys, dou
 static uint32_t lines_of(const mri_stage *stage) {
     uint32_t lines = 1;
     for (uint32_t i = 0; i < stage->step_count; i++) {
-        lines += 2 + stage->steps[i].history_count + stage->steps[i].collection_count;
+        lines += 2 + stage->steps[i].history_count + stage->steps[i].collection_count +
+                 stage->steps[i].use_count;
     }
     return lines;
 }

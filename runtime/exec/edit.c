@@ -97,7 +97,7 @@ static bool histories_same(const mri_saved_use *saved, const mri_step *step, con
     if (saved->histories == NULL) return false; /* not said: it may be another */
     const char *at = saved->histories;
     for (uint32_t i = 0; i < MR_HISTORIES_MAX && histories[i].bars != NULL; i++) {
-        const char *name = step->out->columns[step->histories[use->history[i]].column].name;
+        const char *name = step->histories[use->history[i]].name;
         const size_t size = strlen(name);
         if (i > 0 && *at++ != ',') return false;
         if (strncmp(at, name, size) != 0) return false;

@@ -200,8 +200,8 @@ static void key_put(const mri_stage *stage, mri_text *out) {
 static void histories_put(const mri_step *step, const mri_use *use, mri_text *out) {
     for (uint32_t i = 0; use->op->histories != NULL && i < MR_HISTORIES_MAX; i++) {
         if (use->op->histories[i].bars == NULL) break;
-        const uint32_t column = step->histories[use->history[i]].column;
-        mri_text_printf(out, "%s%s", i > 0 ? "," : "", step->out->columns[column].name);
+        const char *name = step->histories[use->history[i]].name;
+        mri_text_printf(out, "%s%s", i > 0 ? "," : "", name);
     }
 }
 
@@ -302,6 +302,8 @@ static const mri_layout *step_named(mr_arena *arena, const mri_step *step, const
     mri_layout_use *uses = mri_alloc_array(arena, layout->use_count + 1u, sizeof *uses);
     mri_layout_collection *collections =
         mri_alloc_array(arena, layout->collection_count + 1u, sizeof *collections);
+    mri_layout_history *histories =
+        mri_alloc_array(arena, layout->history_count + 1u, sizeof *histories);
     *copy = *layout;
     for (uint32_t i = 0; i < layout->use_count; i++) {
         uses[i] = layout->uses[i];
@@ -316,7 +318,15 @@ static const mri_layout *step_named(mr_arena *arena, const mri_step *step, const
         collections[i].saved =
             named(arena, collections[i].name, generation_of(edits, count, step->id, use));
     }
+    for (uint32_t i = 0; i < layout->history_count; i++) {
+        histories[i] = layout->histories[i];
+        if (step->histories[i].column != MRI_SERIES) continue; /* of all uses */
+        const char *use = layout->uses[step->histories[i].before].name;
+        histories[i].saved =
+            named(arena, histories[i].name, generation_of(edits, count, step->id, use));
+    }
     copy->uses = uses;
+    copy->histories = histories;
     copy->collections = collections;
     return copy;
 }

@@ -129,6 +129,13 @@ static void *service_scratch(mr_ctx *ctx, size_t bytes) {
     return mri_alloc(run_of(ctx)->chain->scratch, bytes);
 }
 
+static mr_ring service_ring(mr_ctx *ctx, uint32_t series, uint32_t slot, uint32_t gain) {
+    const mri_step *step = run_of(ctx)->step;
+    const int32_t ring = step->uses[use_of(ctx)].series[series];
+    if (ring < 0) return (mr_ring){0};
+    return mri_store_ring(store_of(ctx), step->index, (uint32_t)ring, slot, gain);
+}
+
 const mr_services mri_services = {
     .abi = MR_ABI,
     .size = sizeof(mr_services),
@@ -142,4 +149,5 @@ const mr_services mri_services = {
     .count = service_count,
     .eval = service_eval,
     .scratch = service_scratch,
+    .ring = service_ring,
 };

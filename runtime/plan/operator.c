@@ -92,6 +92,10 @@ static bool is_sound(mri_planner *p, const mr_operator *op, const mri_node *key)
         why = "it was built for another version of millrace";
     } else if (op->state_size > MR_STATE_MAX) {
         why = "its state is larger than a key may have";
+    } else if (op->state_size == 0 && (op->series != NULL || op->extra || op->cache)) {
+        why = "it keeps values of its own without a state that tells how many";
+    } else if (op->extra && op->state_size % sizeof(double) != 0) {
+        why = "numbers behind its state would not stand where they may";
     } else if (op->timers > MR_TIMERS_MAX) {
         why = "it has more timers than a key may have";
     } else if ((op->traits & MR_NESTABLE) != 0 && op->timers > 0) {

@@ -57,6 +57,9 @@ typedef struct mri_use {
     uint32_t state_offset;              /* of its struct behind the step's slot header */
     uint32_t first_collection;          /* its first in mri_step.collections */
     uint32_t history[MR_HISTORIES_MAX]; /* of mri_step.histories */
+    int32_t series[MR_SERIES_MAX];      /* likewise; -1: it has no such ring */
+    uint32_t extra;                     /* doubles behind its struct */
+    size_t cache;                       /* bytes per key that are not saved */
     uint64_t layout, meaning;           /* digests of the options that change layout or meaning */
     const mri_use_option *saved;        /* those options one by one, in the order of the table */
     uint32_t saved_count;
@@ -64,10 +67,16 @@ typedef struct mri_use {
 } mri_use;
 
 typedef struct mri_history_plan {
-    uint32_t column; /* of the step's output schema, MR_F64 or MR_I64 */
-    uint32_t bars;   /* longest reach of its users */
-    uint32_t before; /* fed just before this use runs */
+    uint32_t
+        column;    /* of the step's output schema, MR_F64 or MR_I64; MRI_SERIES: its use fills it */
+    uint32_t bars; /* longest reach of its users */
+    uint32_t before;      /* fed just before this use runs; of a series: its use */
+    const char *name;     /* in the saved form: that of the column, or "use.series" */
+    const uint32_t *gate; /* other columns in which a row must not be null to be kept, in order */
+    uint32_t gate_count;
 } mri_history_plan;
+
+enum { MRI_SERIES = UINT32_MAX };
 
 typedef struct mri_collection_plan {
     const mr_collection *descriptor;
@@ -97,7 +106,7 @@ typedef struct mri_step {
     const mr_schema *in, *out;
     mri_key out_key; /* the stage's key in `out`; count 0 when it is not carried */
     uint32_t traits;
-    uint32_t state_bytes; /* structs of all uses side by side */
+    uint32_t state_bytes; /* structs of all uses side by side, each with what is extra */
     mri_history_plan *histories;
     uint32_t history_count;
     mri_collection_plan *collections;

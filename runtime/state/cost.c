@@ -52,7 +52,8 @@ double mri_cost_saved_block(const mri_layout *layout, double key_bytes) {
     bytes += 2 + 8.0 * layout->timers + 2 + 12.0 * layout->history_count;
     for (uint32_t i = 0; i < layout->use_count; i++) {
         const mr_field *fields = layout->uses[i].op->fields;
-        if (fields != NULL) bytes += 8 + (double)mri_saved_fields_bytes(fields);
+        if (fields == NULL) continue;
+        bytes += 8 + (double)mri_saved_fields_bytes(fields) + 8.0 * layout->uses[i].extra;
     }
     return bytes;
 }

@@ -25,6 +25,10 @@ static uint32_t use_hash(const mri_layout_use *use) {
     return name_hash(use->saved != NULL ? use->saved : use->name);
 }
 
+static const char *history_name(const mri_layout_history *history) {
+    return history->saved != NULL ? history->saved : history->name;
+}
+
 static const char *collection_name(const mri_layout_collection *collection) {
     return collection->saved != NULL ? collection->saved : collection->name;
 }
@@ -32,32 +36,42 @@ static const char *collection_name(const mri_layout_collection *collection) {
 /* --- fields ------------------------------------------------------------------------------------
  */
 
+static size_t field_bytes(const mr_field *f) {
+    const size_t one = f->type == MR_BOOL ? 1 : 8;
+    return f->count > 0 ? f->count * one : one;
+}
+
 size_t mri_saved_fields_bytes(const mr_field *fields) {
     size_t bytes = 0;
     for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
-        bytes += f->type == MR_BOOL ? 1 : 8;
+        bytes += field_bytes(f);
     }
     return bytes;
 }
 
 static void fields_write(const mr_field *fields, const char *from, mri_text *out) {
     for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
-        mri_text_add(out, from + f->offset, f->type == MR_BOOL ? 1 : 8);
+        mri_text_add(out, from + f->offset, field_bytes(f));
     }
 }
 
-static bool number_is_finite(const char *bytes) {
-    double number = 0;
-    memcpy(&number, bytes, sizeof number);
-    return isfinite(number);
+static bool numbers_are_finite(const char *bytes, size_t size) {
+    for (size_t i = 0; i < size; i += sizeof(double)) {
+        double number = 0;
+        memcpy(&number, bytes + i, sizeof number);
+        if (!isfinite(number)) return false;
+    }
+    return true;
 }
+
+static const char not_finite[] = "a number that is not finite";
 
 /* What is wrong with the bytes; NULL: nothing, and they are read. */
 static const char *fields_read(const mr_field *fields, const char *bytes, char *to) {
     for (const mr_field *f = fields; f != NULL && f->name != NULL; f++) {
-        const size_t size = f->type == MR_BOOL ? 1 : 8;
+        const size_t size = field_bytes(f);
         if (f->type == MR_BOOL && (uint8_t)*bytes > 1) return "a bool that is neither";
-        if (f->type == MR_F64 && !number_is_finite(bytes)) return "a number that is not finite";
+        if (f->type == MR_F64 && !numbers_are_finite(bytes, size)) return not_finite;
         memcpy(to + f->offset, bytes, size);
         bytes += size;
     }
@@ -116,7 +130,7 @@ static void block_value(const mri_store *store, uint32_t step, uint32_t slot, mr
     mri_text_add(out, mri_store_timers(store, step, slot), layout->timers * sizeof(int64_t));
     add_number(out, layout->history_count, 2);
     for (uint32_t i = 0; i < layout->history_count; i++) {
-        add_number(out, name_hash(layout->histories[i].name), 4);
+        add_number(out, name_hash(history_name(&layout->histories[i])), 4);
         add_number(out, mri_store_history_seq(store, step, slot)[i], 8);
     }
     const char *structs = mri_store_state(store, step) + (size_t)slot * s->stride;
@@ -125,8 +139,10 @@ static void block_value(const mri_store *store, uint32_t step, uint32_t slot, mr
         if (use->op->fields == NULL) continue;
         add_number(out, use_hash(use), 4);
         add_number(out, use->op->state_version, 2);
-        add_number(out, mri_saved_fields_bytes(use->op->fields), 2);
+        const size_t extra = use->extra * sizeof(double);
+        add_number(out, mri_saved_fields_bytes(use->op->fields) + extra, 2);
         fields_write(use->op->fields, structs + use->offset, out);
+        mri_text_add(out, structs + use->offset + use->op->state_size, extra);
     }
 }
 
@@ -136,7 +152,7 @@ static mr_status segment_put(struct seal *seal, uint32_t step, uint32_t history,
     const double *items = mri_ring_items(ring, slot);
     const uint64_t size = mri_ring_segment(ring->bars), first = segment * size;
     const uint64_t behind = end - first < size ? end : first + size;
-    key_begin(seal, 'h', step, seal->store->steps[step].layout->histories[history].name);
+    key_begin(seal, 'h', step, history_name(&seal->store->steps[step].layout->histories[history]));
     add_big(&seal->key, segment % mri_ring_segments(ring->bars), 4);
     mri_text_clear(&seal->value);
     add_number(&seal->value, first, 8);
@@ -344,11 +360,16 @@ static mr_status use_restore(char *to, const mri_layout_use *use, const struct s
     const char *bytes = saved->bytes;
     const uint16_t version = saved->version;
     if (version == use->op->state_version) {
-        if (saved->size != mri_saved_fields_bytes(use->op->fields)) {
+        const size_t fields = mri_saved_fields_bytes(use->op->fields);
+        const size_t extra = use->extra * sizeof(double);
+        if (saved->size != fields + extra) {
             return unreadable(err, "a struct of another size", step);
         }
         const char *why = fields_read(use->op->fields, bytes, to);
-        return why == NULL ? MR_OK : unreadable(err, why, step);
+        if (why == NULL && !numbers_are_finite(bytes + fields, extra)) why = not_finite;
+        if (why != NULL) return unreadable(err, why, step);
+        if (extra > 0) memcpy(to + use->op->state_size, bytes + fields, extra);
+        return MR_OK;
     }
     if (use->op->migrate == NULL) {
         return mr_fail(err, MR_ERR_STATE, NULL,
@@ -401,7 +422,7 @@ static mr_status block_restore(mri_store *store, uint32_t step, uint32_t slot, s
         const uint32_t name = (uint32_t)read_number(r, 4);
         const uint64_t seq = read_number(r, 8);
         for (uint32_t k = 0; k < layout->history_count; k++) {
-            if (name_hash(layout->histories[k].name) == name) {
+            if (name_hash(history_name(&layout->histories[k])) == name) {
                 mri_store_history_seq(store, step, slot)[k] = seq;
             }
         }
@@ -428,8 +449,8 @@ static mr_status segment_restore(mri_store *store, uint32_t step, uint32_t histo
     const uint64_t oldest = *end > ring->capacity ? *end - ring->capacity : 0;
     for (uint32_t i = 0; r->left > 0; i++) {
         const char *bytes = read_bytes(r, sizeof(double));
-        if (!number_is_finite(bytes)) {
-            return unreadable(err, "a number that is not finite", store->steps[step].layout->id);
+        if (!numbers_are_finite(bytes, sizeof(double))) {
+            return unreadable(err, not_finite, store->steps[step].layout->id);
         }
         if (first + i < oldest) continue;
         memcpy(&items[mri_ring_at(ring, first + i)], bytes, sizeof(double));
@@ -455,8 +476,8 @@ static mr_status item_restore(mri_store *store, uint32_t step, uint32_t coll, ui
 static int32_t find_part(const mri_layout *layout, char kind, const char *part) {
     const uint32_t count = kind == 'h' ? layout->history_count : layout->collection_count;
     for (uint32_t i = 0; i < count; i++) {
-        const char *name =
-            kind == 'h' ? layout->histories[i].name : collection_name(&layout->collections[i]);
+        const char *name = kind == 'h' ? history_name(&layout->histories[i])
+                                       : collection_name(&layout->collections[i]);
         if (strcmp(name, part) == 0) return (int32_t)i;
     }
     return -1;

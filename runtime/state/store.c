@@ -31,6 +31,11 @@ static mr_status step_open(mri_step_state *step, const mri_layout *layout, uint3
         ring->capacity = mri_ring_segments(ring->bars) * mri_ring_segment(ring->bars);
         status = mri_region_open(&ring->items, keys_max, ring->capacity * sizeof(double), err);
     }
+    step->caches = mri_calloc(layout->use_count, sizeof *step->caches);
+    for (uint32_t i = 0; status == MR_OK && i < layout->use_count; i++) {
+        if (layout->uses[i].cache == 0) continue;
+        status = mri_region_open(&step->caches[i], keys_max, layout->uses[i].cache, err);
+    }
     step->maps = mri_calloc(layout->collection_count, sizeof *step->maps);
     for (uint32_t i = 0; status == MR_OK && i < layout->collection_count; i++) {
         status = mri_map_open(&step->maps[i], &layout->collections[i], keys_max, err);
@@ -62,6 +67,10 @@ void mri_store_close(mri_store *store) {
         for (uint32_t k = 0; step->maps != NULL && k < step->layout->collection_count; k++) {
             mri_region_close(&step->maps[k].slots);
         }
+        for (uint32_t k = 0; step->caches != NULL && k < step->layout->use_count; k++) {
+            mri_region_close(&step->caches[k]);
+        }
+        free(step->caches);
         free(step->rings);
         free(step->maps);
         free(step->heap);
@@ -262,12 +271,47 @@ uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint3
     return at;
 }
 
+/* `count` values from place `at` on, around the end of the ring: out of it, or back into it. */
+static void ring_copy(const mri_ring *ring, uint32_t slot, uint32_t at, uint32_t count,
+                      double *image, bool back) {
+    double *items = mri_ring_items(ring, slot);
+    const uint32_t first = count < ring->capacity - at ? count : ring->capacity - at;
+    if (back) {
+        memcpy(items + at, image, first * sizeof *items);
+        memcpy(items, image + first, (count - first) * sizeof *items);
+    } else {
+        memcpy(image, items + at, first * sizeof *items);
+        memcpy(image + first, items, (count - first) * sizeof *items);
+    }
+}
+
+mr_ring mri_store_ring(mri_store *store, uint32_t step, uint32_t history, uint32_t slot,
+                       uint32_t gain) {
+    const mri_ring *ring = &store->steps[step].rings[history];
+    mri_store_touch(store, step, slot);
+    uint64_t *seq = mri_store_history_seq(store, step, slot) + history;
+    const uint32_t at = mri_ring_at(ring, *seq);
+    const uint32_t count = gain < ring->capacity ? gain : ring->capacity;
+    double *image =
+        mri_note_add(store, NOTE_RING, step, history, slot, at, count * (uint32_t)sizeof *image);
+    ring_copy(ring, slot, at, count, image, false);
+    return (mr_ring){
+        .items = mri_ring_items(ring, slot), .pushed = seq, .at = at, .count = ring->capacity};
+}
+
+char *mri_store_cache(const mri_store *store, uint32_t step, uint32_t use, size_t *stride) {
+    const mri_step_state *s = &store->steps[step];
+    *stride = s->layout->uses[use].cache;
+    return s->caches[use].data;
+}
+
 /* --- transactions ------------------------------------------------------------------------------
  */
 
 static void ring_undo(const mri_step_state *step, const mri_note *note) {
-    const mri_ring *ring = &step->rings[note->part];
-    memcpy(mri_ring_items(ring, note->slot) + note->subkey, note + 1, sizeof(double));
+    double *image = (double *)(void *)(uintptr_t)(const void *)(note + 1);
+    ring_copy(&step->rings[note->part], note->slot, (uint32_t)note->subkey,
+              note->size / (uint32_t)sizeof(double), image, true);
 }
 
 static void note_undo(mri_store *store, const mri_note *note) {
@@ -334,6 +378,9 @@ size_t mri_step_key_bytes(const mri_step_state *step) {
     size_t bytes = step->stride + sizeof(uint32_t);
     for (uint32_t i = 0; i < step->layout->history_count; i++) {
         bytes += step->rings[i].capacity * sizeof(double);
+    }
+    for (uint32_t i = 0; i < step->layout->use_count; i++) {
+        bytes += step->layout->uses[i].cache;
     }
     return bytes + step->layout->collection_count * mri_map_slot_bytes();
 }

@@ -19,10 +19,13 @@ typedef struct mri_layout_use {
     const char *saved; /* its name in the saved form; NULL: the same */
     const mr_operator *op;
     uint32_t offset; /* of its struct behind the slot header */
+    uint32_t extra;  /* doubles behind the struct */
+    size_t cache;    /* bytes that are not saved */
 } mri_layout_use;
 
 typedef struct mri_layout_history {
-    const char *name; /* of the column */
+    const char *name;  /* of the column, or "use.series" */
+    const char *saved; /* of a series: as above */
     uint32_t bars;
 } mri_layout_history;
 
@@ -84,6 +87,7 @@ typedef struct mri_step_state {
     uint32_t stride;
     mri_ring *rings;
     mri_map *maps;
+    mri_region *caches; /* per use */
     mri_timer *heap;
     uint32_t heap_count, heap_capacity;
 } mri_step_state;
@@ -123,6 +127,12 @@ mri_timer mri_store_take_timer(mri_store *store, uint32_t step);
 /* Appends a value to a history; returns its place in the ring. */
 uint32_t mri_store_push(mri_store *store, uint32_t step, uint32_t history, uint32_t slot,
                         double value);
+
+/* The ring of a series, for at most `gain` values more; those in their places are noted. */
+mr_ring mri_store_ring(mri_store *store, uint32_t step, uint32_t history, uint32_t slot,
+                       uint32_t gain);
+/* Memory of slot 0 that is not saved, for mr_ctx; NULL: the use has none. */
+char *mri_store_cache(const mri_store *store, uint32_t step, uint32_t use, size_t *stride);
 
 /* Values of a history in one record of the saved form. A record is written when one of its values is
  * new, and a ring holds whole ones, so a short ring has short ones. */

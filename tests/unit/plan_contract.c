@@ -52,7 +52,7 @@ static const mr_history pair_histories[] = {
 static const mr_output pair_produces[] = {
     {"pairup", MR_F64, "Up."}, {"pair_down", MR_F64, "Down."}, {"side", MR_I64, "Side."}, {0}};
 
-static const mr_field five_fields[] = {{"a", MR_F64, 0}, {0}};
+static const mr_field five_fields[] = {{.name = "a", .type = MR_F64}, {0}};
 
 /* Appends, carries and fails as its option says. */
 struct odd_options {

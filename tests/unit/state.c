@@ -23,14 +23,10 @@ struct fixed {
     bool up;
 };
 
-static const mr_field item_fields[] = {{"price", MR_F64, offsetof(struct item, price)},
-                                       {"count", MR_I64, offsetof(struct item, count)},
-                                       {"flag", MR_BOOL, offsetof(struct item, flag)},
-                                       {0}};
-static const mr_field fixed_fields[] = {{"value", MR_F64, offsetof(struct fixed, value)},
-                                        {"seen", MR_I64, offsetof(struct fixed, seen)},
-                                        {"up", MR_BOOL, offsetof(struct fixed, up)},
-                                        {0}};
+static const mr_field item_fields[] = {
+    MR_FIELD(item, price), MR_FIELD(item, count), MR_FIELD(item, flag), {0}};
+static const mr_field fixed_fields[] = {
+    MR_FIELD(fixed, value), MR_FIELD(fixed, seen), MR_FIELD(fixed, up), {0}};
 static const mr_collection collection = {
     .name = "open", .kind = MR_MAP, .item = item_fields, .item_size = sizeof(struct item)};
 static const mr_operator operator= {.name = "probe",

@@ -21,13 +21,9 @@ struct fixed {
     int64_t seen;
 };
 
-static const mr_field item_fields[] = {{"a", MR_F64, offsetof(struct item, a)},
-                                       {"b", MR_F64, offsetof(struct item, b)},
-                                       {"c", MR_F64, offsetof(struct item, c)},
-                                       {0}};
-static const mr_field fixed_fields[] = {{"value", MR_F64, offsetof(struct fixed, value)},
-                                        {"seen", MR_I64, offsetof(struct fixed, seen)},
-                                        {0}};
+static const mr_field item_fields[] = {
+    MR_FIELD(item, a), MR_FIELD(item, b), MR_FIELD(item, c), {0}};
+static const mr_field fixed_fields[] = {MR_FIELD(fixed, value), MR_FIELD(fixed, seen), {0}};
 static const mr_collection collection = {
     .name = "open", .kind = MR_MAP, .item = item_fields, .item_size = sizeof(struct item)};
 static const mr_operator probe = {.name = "probe",
