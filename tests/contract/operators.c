@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state/saved.h"
 #include "support_contract.h"
+#include "support_saved.h"
 
 enum { ROWS = 900 };
 
@@ -24,7 +24,7 @@ static const mr_operator *operator_named(const char *name) {
 }
 
 static struct criterion_test_params params(void) {
-    static struct param all[256];
+    static struct param all[512];
     uint32_t count = 0;
     const mr_operator *const *ops = contract_operators(&count);
     for (uint32_t i = 0; i < count; i++) {
@@ -95,59 +95,17 @@ ParameterizedTest(struct param *param, contract, borders_of_batches_change_nothi
 /* --- restart and abort
  * ----------------------------------------------------------------------------- */
 
-struct saved {
-    char *key, *value;
-    size_t key_size, value_size;
-};
-
-struct changelog {
-    struct saved *records;
-    size_t count;
-};
-
-static mr_status put(void *arg, const void *key, size_t key_size, const void *value,
-                     size_t value_size, mr_error *err) {
-    struct changelog *log = arg;
-    (void)err;
-    log->records = realloc(log->records, ++log->count * sizeof *log->records);
-    struct saved *saved = &log->records[log->count - 1];
-    *saved =
-        (struct saved){.key = malloc(key_size), .key_size = key_size, .value_size = value_size};
-    memcpy(saved->key, key, key_size);
-    if (value == NULL) return MR_OK;
-    saved->value = malloc(value_size + 1);
-    memcpy(saved->value, value, value_size);
-    return MR_OK;
-}
-
-static void changelog_free(struct changelog *log) {
-    for (size_t i = 0; i < log->count; i++) {
-        free(log->records[i].key);
-        free(log->records[i].value);
-    }
-    free(log->records);
-    *log = (struct changelog){0};
-}
-
-static void commit(contract *c, struct changelog *log) {
+static void commit(contract *c, saved_log *log) {
     mr_error err;
-    cr_assert_eq(mri_saved_seal(&c->task.store, put, log, &err), MR_OK);
+    cr_assert_eq(mri_saved_seal(&c->task.store, saved_log_put, log, &err), MR_OK);
     mri_store_commit(&c->task.store);
 }
 
-static void restart(contract *c, const struct changelog *log, int64_t watermark_us) {
+static void restart(contract *c, const saved_log *log, int64_t watermark_us) {
     mr_error err = {0};
     contract_task_close(c);
     contract_task_open(c);
-    for (size_t i = 0; i < log->count; i++) {
-        const struct saved *saved = &log->records[i];
-        bool stale = false;
-        const mr_status status = mri_saved_restore(&c->task.store, saved->key, saved->key_size,
-                                                   saved->value, saved->value_size, &stale, &err);
-        cr_assert_eq(status, MR_OK, "%s", err.text);
-        cr_assert_not(stale);
-    }
-    mri_saved_restored(&c->task.store);
+    cr_assert(saved_log_restore(log, &c->task.store, &err), "%s", err.text);
     mri_chain_rewind(c->chain, &c->task, watermark_us);
 }
 
@@ -158,7 +116,7 @@ ParameterizedTestParameters(contract, a_restart_at_any_row_changes_nothing) {
 static void restarts_change_nothing(struct param *param, contract_kind kind) {
     const contract_rows rows = contract_rows_make(kind, ROWS / 3);
     contract calm, broken;
-    struct changelog log = {0};
+    saved_log log = {0};
     open_operator(&calm, param, NULL);
     run_all(&calm, &rows, rows.count);
     open_operator(&broken, param, NULL);
@@ -168,7 +126,7 @@ static void restarts_change_nothing(struct param *param, contract_kind kind) {
         if (i + 1 < rows.count) restart(&broken, &log, rows.rows[i + 1].watermark_us);
     }
     expect_same("a restart after every row shows", param->name, &calm.out, &broken.out);
-    changelog_free(&log);
+    saved_log_free(&log);
     contract_close(&broken);
     contract_close(&calm);
     free(rows.rows);
@@ -191,7 +149,7 @@ ParameterizedTest(struct param *param, contract, what_is_rolled_back_leaves_no_t
     (void)contract_seed();
     const contract_rows rows = contract_rows_make(ROWS_WALK, ROWS);
     contract calm, shaken;
-    struct changelog log = {0};
+    saved_log log = {0};
     open_operator(&calm, param, NULL);
     run_all(&calm, &rows, rows.count);
     open_operator(&shaken, param, NULL);
@@ -210,7 +168,7 @@ ParameterizedTest(struct param *param, contract, what_is_rolled_back_leaves_no_t
         at = done;
     }
     expect_same("a rolled back batch shows", param->name, &calm.out, &shaken.out);
-    changelog_free(&log);
+    saved_log_free(&log);
     contract_close(&shaken);
     contract_close(&calm);
     free(rows.rows);

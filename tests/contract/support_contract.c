@@ -309,7 +309,7 @@ void contract_run(contract *c, const contract_rows *rows, uint32_t from, uint32_
 }
 
 const mr_operator *const *contract_operators(uint32_t *count) {
-    static const mr_operator *found[256];
+    static const mr_operator *found[512];
     *count = 0;
     for (const mr_family *const *family = mr_families; *family != NULL; family++) {
         for (uint32_t i = 0; i < (*family)->count; i++) {

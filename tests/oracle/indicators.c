@@ -13,41 +13,15 @@
  *                                fastest turn, and no doubles are written
  *
  * All rows are of one key and go through the step in batches, as in a stage. */
+#include "support_bars.h"
+
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "base/arena.h"
-#include "base/text.h"
-#include "exec/chain.h"
-#include "plan/plan.h"
-
-enum { COLUMNS_MAX = 16, LINE_BYTES = 1 << 16 };
-
-struct series {
-    char name[COLUMNS_MAX][64];
-    double *cells[COLUMNS_MAX];
-    uint8_t *valid[COLUMNS_MAX];
-    uint32_t columns, rows;
-};
-
-/* One step at work. */
-struct job {
-    const struct series *series;
-    mr_arena *arena;
-    mri_diags *diags;
-    mri_plan *plan;
-    const mr_schema *out;
-    uint32_t first; /* new column */
-    mri_chain *chain;
-    mri_chain_task task;
-    double **results; /* per output; NULL: they are not wanted */
-    uint32_t row;     /* of the series, of the next that comes out */
-};
+enum { LINE_BYTES = 1 << 16 };
 
 /* --- list ------------------------------------------------------------------------------------- */
 
@@ -106,7 +80,7 @@ static int list(void) {
     return 0;
 }
 
-/* --- a step ----------------------------------------------------------------------------------- */
+/* --- jobs ------------------------------------------------------------------------------------- */
 
 static bool read_line(char *line) {
     if (fgets(line, LINE_BYTES, stdin) == NULL) return false;
@@ -114,208 +88,81 @@ static bool read_line(char *line) {
     return true;
 }
 
-static void plan_text(const struct series *s, uint32_t uses, char *line, mri_text *out) {
-    mri_text_puts(out, "pipeline: oracle\ntopics:\n  rows: { key: pair, time: time, schema: { "
-                       "pair: string, time: timestamp");
-    for (uint32_t i = 0; i < s->columns; i++) {
-        bool nulls = false;
-        for (uint32_t row = 0; row < s->rows; row++) {
-            nulls = nulls || !s->valid[i][row];
-        }
-        mri_text_printf(out, ", %s: '%s'", s->name[i], nulls ? "float64?" : "float64");
-    }
-    mri_text_puts(out, " } }\n  out: { key: pair, time: time }\nstages:\n  s:\n    from: rows\n"
-                       "    steps:\n      - indicators:\n          id: x\n          outputs:\n");
-    for (uint32_t i = 0; i < uses && read_line(line); i++) {
-        mri_text_printf(out, "            u%u: { %s }\n", i, line);
-    }
-    mri_text_puts(out, "    to: out\n");
-}
-
-/* A plan comes from a file. */
-static bool plan_load(struct job *job, const mri_text *text) {
-    static const char *const no_environment[] = {NULL};
-    const mri_load_options load = {.environment = no_environment};
-    char path[] = "/tmp/mr-oracle-XXXXXX.yaml";
-    const int fd = mkstemps(path, 5);
-    if (fd < 0 || write(fd, text->data, text->size) != (ssize_t)text->size) abort();
-    (void)close(fd);
-    const mr_status status = mri_plan_load(job->arena, path, &load, job->diags, &job->plan);
-    (void)unlink(path);
-    if (status == MR_OK) return true;
-    (void)printf("error %s\n", mri_diags_at(job->diags, 0)->text);
-    return false;
-}
-
-static mr_status consume(void *arg, mri_edge from, const mri_flow *flow, mr_error *err) {
-    struct job *job = arg;
-    (void)from;
-    (void)err;
-    for (uint32_t i = job->first; job->results != NULL && i < job->out->count; i++) {
-        const mr_column *column = &flow->batch.columns[i];
-        for (uint32_t row = 0; row < flow->batch.rows; row++) {
-            const double value =
-                column->type == MR_I64 ? (double)column->i64[row] : column->f64[row];
-            job->results[i - job->first][job->row + row] = column->valid[row] ? value : (double)NAN;
-        }
-    }
-    job->row += flow->batch.rows;
-    return MR_OK;
-}
-
-static void task_open(struct job *job) {
-    const mri_stage *stage = &job->plan->stages[0];
-    mr_error err;
-    if (mri_store_open(&job->task.store, mri_chain_layouts(job->chain), stage->step_count, 2,
-                       &err) != MR_OK) {
-        abort();
-    }
-    job->task.watermarks = mri_alloc_array(job->arena, stage->step_count, sizeof(int64_t));
-    job->task.counters =
-        mri_alloc_array(job->arena, mri_chain_counters(job->chain) + 1u, sizeof(int64_t));
-    job->task.where = "rows";
-    job->task.consume = consume;
-    job->task.arg = job;
-    mri_chain_rewind(job->chain, &job->task, MR_TIME_NONE);
-}
-
-/* Rows of one batch that are the same for all. */
-struct frame {
-    uint8_t valid[MR_BATCH_ROWS];
-    mr_string pair[MR_BATCH_ROWS];
-    int64_t time_us[MR_BATCH_ROWS], watermark[MR_BATCH_ROWS];
-    uint32_t slot[MR_BATCH_ROWS], origin[MR_BATCH_ROWS];
-    mr_origin origins[MR_BATCH_ROWS];
-};
-
-static void frame_fill(struct frame *f, uint32_t slot) {
-    for (uint32_t i = 0; i < MR_BATCH_ROWS; i++) {
-        f->valid[i] = 1;
-        f->pair[i] = (mr_string){.data = "A", .size = 1};
-        f->slot[i] = slot;
-        f->origin[i] = i;
-    }
-}
-
 /* All rows; returns the nanoseconds. */
-static int64_t turn(struct job *job) {
-    static struct frame f;
-    const struct series *s = job->series;
-    uint32_t slot = 0;
+static int64_t turn(bars_step *s) {
     struct timespec begun, ended;
-    if (mri_keymap_slot(&job->task.store.keys, "A", 1, &slot, NULL) != MR_OK) abort();
-    frame_fill(&f, slot);
-    job->row = 0;
+    s->row = 0;
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begun);
-    for (uint32_t at = 0; at < s->rows; at += MR_BATCH_ROWS) {
-        const uint32_t rows = s->rows - at < MR_BATCH_ROWS ? s->rows - at : MR_BATCH_ROWS;
-        mr_column columns[COLUMNS_MAX + 2] = {
-            {.type = MR_STRING, .valid = f.valid, .str = f.pair},
-            {.type = MR_TIMESTAMP, .valid = f.valid, .i64 = f.time_us}};
-        for (uint32_t i = 0; i < s->columns; i++) {
-            columns[2 + i] =
-                (mr_column){.type = MR_F64, .valid = s->valid[i] + at, .f64 = s->cells[i] + at};
-        }
-        const mri_flow flow = {.batch = {.rows = rows,
-                                         .capacity = MR_BATCH_ROWS,
-                                         .column_count = s->columns + 2,
-                                         .columns = columns,
-                                         .slot = f.slot,
-                                         .time_us = f.time_us,
-                                         .origin = f.origin,
-                                         .origins = f.origins},
-                               .watermark = f.watermark,
-                               .origin_count = rows,
-                               .final_us = MR_TIME_NONE};
-        mr_error err = {0};
-        if (mri_chain_run(job->chain, &job->task, &flow, &err) != MR_OK) abort();
-        mri_store_commit(&job->task.store);
+    while (s->row < s->in->rows) {
+        const uint32_t left = s->in->rows - s->row;
+        bars_run(s, left < MR_BATCH_ROWS ? left : MR_BATCH_ROWS);
+        mri_store_commit(&s->task.store);
     }
     (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
     return (ended.tv_sec - begun.tv_sec) * 1000000000 + ended.tv_nsec - begun.tv_nsec;
 }
 
-static void answer(struct job *job, uint32_t turns) {
-    const uint32_t outputs = job->out->count - job->first, rows = job->series->rows;
+static void answer(bars_step *s, uint32_t turns) {
+    const uint32_t outputs = s->out->count - s->first;
     int64_t least = INT64_MAX;
-    if (turns == 0) job->results = mri_alloc_array(job->arena, outputs, sizeof(double *));
-    for (uint32_t i = 0; turns == 0 && i < outputs; i++) {
-        job->results[i] = mri_alloc_array(job->arena, rows, sizeof(double));
-    }
+    if (turns == 0) bars_want_results(s);
     for (uint32_t i = 0; i < (turns > 0 ? turns : 1); i++) {
-        task_open(job);
-        const int64_t took = turn(job);
+        bars_task_open(s);
+        const int64_t took = turn(s);
         least = took < least ? took : least;
-        mri_store_close(&job->task.store);
+        bars_task_close(s);
     }
     (void)printf("ok %u %" PRId64 "\n", outputs, least);
-    for (uint32_t i = 0; turns == 0 && i < outputs; i++) {
-        (void)fwrite(job->results[i], sizeof(double), rows, stdout);
+    for (uint32_t i = 0; s->results != NULL && i < outputs; i++) {
+        (void)fwrite(s->results[i], sizeof(double), s->in->rows, stdout);
     }
 }
 
-static void uses_run(const struct series *series, uint32_t uses, uint32_t turns, char *line) {
-    struct job job = {.series = series, .arena = mri_arena_open(1 << 20)};
-    job.diags = mri_diags_open(job.arena);
+static void uses_run(const bars *in, uint32_t uses, uint32_t turns, char *line) {
+    bars_step s;
     mri_text text = {0};
-    mr_error err;
-    plan_text(series, uses, line, &text);
-    if (plan_load(&job, &text)) {
-        job.out = job.plan->stages[0].steps[0].out;
-        job.first = series->columns + 2;
-        if (mri_chain_open(&job.plan->stages[0], &job.chain, &err) != MR_OK) abort();
-        answer(&job, turns);
-        mri_chain_close(job.chain);
+    for (uint32_t i = 0; i < uses && read_line(line); i++) {
+        mri_text_printf(&text, "u%u: { %s }\n", i, line);
     }
+    if (bars_open(&s, in, text.data != NULL ? text.data : "")) {
+        answer(&s, turns);
+    } else {
+        (void)printf("error %s\n", bars_problem(&s));
+    }
+    bars_close(&s);
     (void)fflush(stdout);
     mri_text_free(&text);
-    mri_arena_close(job.arena);
 }
 
-/* --- jobs ------------------------------------------------------------------------------------- */
-
-static void series_free(struct series *s) {
-    for (uint32_t i = 0; i < s->columns; i++) {
-        free(s->cells[i]);
-        free(s->valid[i]);
-    }
-    *s = (struct series){0};
-}
-
-static void series_read(struct series *s, char *words) {
-    series_free(s);
+static void series_read(bars *in, char *words) {
+    bars_free(in);
     char *word = strtok(words, " ");
-    s->rows = word != NULL ? (uint32_t)strtoul(word, NULL, 10) : 0;
-    while ((word = strtok(NULL, " ")) != NULL && s->columns < COLUMNS_MAX) {
-        const uint32_t i = s->columns++;
-        (void)snprintf(s->name[i], sizeof s->name[i], "%s", word);
-        s->cells[i] = calloc(s->rows + 1u, sizeof(double));
-        s->valid[i] = calloc(s->rows + 1u, 1);
-        if (s->cells[i] == NULL || s->valid[i] == NULL) abort();
+    in->rows = word != NULL ? (uint32_t)strtoul(word, NULL, 10) : 0;
+    while ((word = strtok(NULL, " ")) != NULL) {
+        bars_column(in, word);
     }
-    for (uint32_t i = 0; i < s->columns; i++) {
-        if (fread(s->cells[i], sizeof(double), s->rows, stdin) != s->rows) abort();
-        for (uint32_t row = 0; row < s->rows; row++) {
-            s->valid[i][row] = isnan(s->cells[i][row]) ? 0 : 1;
-            if (!s->valid[i][row]) s->cells[i][row] = 0;
+    for (uint32_t i = 0; i < in->columns; i++) {
+        if (fread(in->cells[i], sizeof(double), in->rows, stdin) != in->rows) abort();
+        for (uint32_t row = 0; row < in->rows; row++) {
+            bars_cell(in, i, row, in->cells[i][row]);
         }
     }
 }
 
 static int run(uint32_t turns) {
     static char line[LINE_BYTES];
-    struct series series = {0};
+    bars in = {0};
     while (read_line(line)) {
         if (strncmp(line, "series ", 7) == 0) {
-            series_read(&series, line + 7);
+            series_read(&in, line + 7);
         } else if (strncmp(line, "uses ", 5) == 0) {
-            uses_run(&series, (uint32_t)strtoul(line + 5, NULL, 10), turns, line);
+            uses_run(&in, (uint32_t)strtoul(line + 5, NULL, 10), turns, line);
         } else {
             (void)fprintf(stderr, "oracle_indicators: what is '%.60s'?\n", line);
             return 2;
         }
     }
-    series_free(&series);
+    bars_free(&in);
     return 0;
 }
 
