@@ -76,7 +76,7 @@ typedef struct mri_history_plan {
     uint32_t gate_count;
 } mri_history_plan;
 
-enum { MRI_SERIES = UINT32_MAX };
+#define MRI_SERIES UINT32_MAX /* no enumerator holds it */
 
 typedef struct mri_collection_plan {
     const mr_collection *descriptor;
