@@ -68,6 +68,7 @@ struct local_log {
     _Atomic bool failed;          /* a write failed: what is on disk must be looked at again */
     atomic_int failure;           /* of LMDB, the first one that a write met; 0: none */
     _Atomic int64_t mapped_bytes; /* trim.c: least since the last trim */
+    _Atomic int64_t read_bytes;   /* the same: since it was looked at */
     _Atomic bool broken; /* the map was lost while it grew: nothing can be read or written */
 
     pthread_mutex_t gate_mutex; /* lets the map grow while no reader looks into it */
@@ -166,6 +167,8 @@ mr_status local_grow(struct local_log *log, mr_error *err);
 
 /* Lets go of pages of the map when many have come in. The caller leads, or is inside of the gate. */
 void local_trim(struct local_log *log);
+/* The same, now and then, where so many bytes of the map have been read. */
+void local_trim_read(struct local_log *log, size_t bytes);
 
 /* --- topic.c ---------------------------------------------------------------------------------- */
 

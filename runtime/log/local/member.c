@@ -318,6 +318,7 @@ static mr_status queue_load(mri_member *member, struct local_queue *queue,
                             mr_error *err) {
     int code = reader_enter(member);
     if (code == 0) code = local_queue_copy(member->cursor, queue, topic, partition, max);
+    local_trim_read(member->log, queue->buffer.size);
     reader_leave(member);
     return local_queue_loaded(member->log, queue, topic, partition, code, err);
 }

@@ -286,6 +286,7 @@ static mr_status scan_cursor(const struct scan *s, MDB_cursor *cursor, mr_error 
     int code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
     while (code == 0 && status == MR_OK && local_key_same_partition(&key, &start)) {
         status = s->topic->compacted ? scan_keyed(s, &data, err) : scan_value(s, &key, &data, err);
+        local_trim_read(s->log, data.mv_size);
         if (status == MR_OK) code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
     }
     if (code != 0 && code != MDB_NOTFOUND) {

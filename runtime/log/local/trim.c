@@ -12,7 +12,7 @@
 
 #include "log/local/local.h"
 
-enum { MAPS_LINE = 512 };
+enum { MAPS_LINE = 512, LOOK_BYTES = 4 << 20 };
 #define MAPPED_BYTES_MAX (INT64_C(64) << 20) /* that come in between two trims */
 
 /* Bytes of files in the memory of this process. */
@@ -50,4 +50,11 @@ void local_trim(struct local_log *log) {
     if (mapped - least < MAPPED_BYTES_MAX) return;
     map_let_go(log);
     atomic_store(&log->mapped_bytes, mapped_bytes());
+}
+
+void local_trim_read(struct local_log *log, size_t bytes) {
+    const int64_t more = (int64_t)bytes;
+    if (atomic_fetch_add(&log->read_bytes, more) + more < LOOK_BYTES) return;
+    atomic_store(&log->read_bytes, 0);
+    local_trim(log);
 }
