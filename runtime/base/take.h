@@ -59,68 +59,74 @@ static inline uint64_t mri_take_join(uint64_t digits) {
     return (digits * 10000 + (digits >> 32)) & UINT32_MAX;
 }
 
-/* Leaves the point out of eight bytes that are digits but for one, which `others` marks. Places behind
- * it are counted; the digits in front move up, and what is left free holds `fill`. */
-static inline bool mri_take_point(uint64_t *bytes, uint64_t others, uint64_t fill,
+/* Digits with a point among them or none; those behind it. */
+struct mri_take_decimal {
+    uint64_t digits;
+    uint32_t places;
+    bool point;
+};
+
+/* Leaves out of eight bytes that end at `end` the one that `others` marks first, if it is a point and the
+ * only one. What stands in front of it moves up, and `fill` into the room that is left. */
+static inline bool mri_take_point(const char *end, uint64_t *bytes, uint64_t others, uint64_t fill,
                                   uint32_t *places) {
-    const uint32_t point = (uint32_t)__builtin_ctzll(others) - 7; /* its lowest bit */
-    const uint64_t front = *bytes & ((UINT64_C(1) << point) - 1);
-    const uint64_t behind = *bytes ^ front;
-    if ((others & (others - 1)) != 0 || (behind >> point & 0xff) != ('.' ^ '0')) return false;
-    *places += 7 - point / 8;
-    *bytes = (behind ^ (uint64_t)('.' ^ '0') << point) | front << 8 | fill;
+    const uint32_t shift = (uint32_t)__builtin_ctzll(others) - 7; /* lowest bit of that byte */
+    const uint64_t front = *bytes & ((UINT64_C(1) << shift) - 1);
+    *places = 7 - shift / 8;
+    if ((others & (others - 1)) != 0 || end[-1 - (int32_t)*places] != '.') return false;
+    *bytes = (*bytes ^ front ^ (uint64_t)('.' ^ '0') << shift) | front << 8 | fill;
     return true;
 }
 
-/* Digits with a point somewhere among them, or none; up to eight characters. */
-static inline bool mri_take_short(const char *end, uint32_t size, uint64_t *digits,
-                                  uint32_t *places) {
+/* Up to eight characters. */
+static inline bool mri_take_short(const char *end, uint32_t size, struct mri_take_decimal *out) {
     uint64_t low = mri_take_back(end, size);
     const uint64_t others = mri_take_others(low);
-    *places = 0;
-    if (others != 0) {
-        if (!mri_take_point(&low, others, 0, places) || *places == 0) return false;
+    *out = (struct mri_take_decimal){.point = others != 0};
+    if (out->point) {
+        if (!mri_take_point(end, &low, others, 0, &out->places) || out->places == 0) return false;
     }
-    *digits = mri_take_join(low);
+    out->digits = mri_take_join(low);
     return true;
 }
 
-/* The same of 9 to 16 characters. */
-static inline bool mri_take_long(const char *end, uint32_t size, uint64_t *digits,
-                                 uint32_t *places) {
+/* 9 to 16 of them. */
+static inline bool mri_take_long(const char *end, uint32_t size, struct mri_take_decimal *out) {
     uint64_t high = mri_take_back(end - 8, size - 8), low = mri_take_back(end, 8);
     const uint64_t high_others = mri_take_others(high), low_others = mri_take_others(low);
-    *places = 0;
+    *out = (struct mri_take_decimal){.point = (high_others | low_others) != 0};
     if (low_others != 0) {
-        if (high_others != 0 || !mri_take_point(&low, low_others, high >> 56, places)) return false;
-        if (*places == 0) return false;
+        if (high_others != 0) return false;
+        if (!mri_take_point(end, &low, low_others, high >> 56, &out->places)) return false;
+        if (out->places == 0) return false;
         high <<= 8;
     } else if (high_others != 0) {
-        *places = 8;
-        if (!mri_take_point(&high, high_others, 0, places)) return false;
+        if (!mri_take_point(end - 8, &high, high_others, 0, &out->places)) return false;
+        out->places += 8;
+    } else if (size > MRI_TAKE_F64_DIGITS) {
+        return false;
     }
-    *digits = mri_take_join(high) * 100000000 + mri_take_join(low);
+    out->digits = mri_take_join(high) * 100000000 + mri_take_join(low);
     return true;
 }
 
 static inline bool mri_take_f64(const char *at, uint32_t size, double *out) {
     const bool negative = size > 0 && *at == '-';
     const char *const end = at + size;
-    uint64_t digits = 0;
-    uint32_t places = 0;
+    struct mri_take_decimal decimal;
     at += negative;
     size -= negative;
     if (size - 1 >= MRI_TAKE_BEFORE) return false;
     if (size <= 8) {
-        if (!mri_take_short(end, size, &digits, &places)) return false;
-    } else if (!mri_take_long(end, size, &digits, &places)) {
+        if (!mri_take_short(end, size, &decimal)) return false;
+    } else if (!mri_take_long(end, size, &decimal)) {
         return false;
     }
-    /* In one condition: whether there is one digit in front of the point cannot be predicted. */
-    const uint32_t count = size - (places > 0), whole = count - places;
-    const int bad = (whole == 0) | ((whole > 1) & (*at == '0')) | (count > MRI_TAKE_F64_DIGITS);
-    if (bad) return false;
-    *out = (double)digits / mri_take_powers[places];
+    /* One digit in front of the point, or more that begin with none: in one condition, since neither can
+     * be predicted. */
+    const uint32_t whole = size - decimal.point - decimal.places;
+    if (whole - 1 > (*at == '0' ? 0u : MRI_TAKE_BEFORE)) return false;
+    *out = (double)decimal.digits / mri_take_powers[decimal.places];
     if (negative) *out = -*out;
     return true;
 }

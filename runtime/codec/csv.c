@@ -179,7 +179,8 @@ mr_status mri_csv_cell(mri_csv_decoder *d, uint32_t column, struct csv_cell cell
         if (def->type == MR_TIMESTAMP) date_keep(d, cell.data, cell.size);
         if (def->type != MR_STRING || !view || to->copies == NULL) return MR_OK;
         memcpy(to->copies, cell.data, cell.size);
-        mri_csv_keep(to, &to->batch->columns[column].str[row], cell.data, cell.size);
+        to->batch->columns[column].str[row].data = to->copies;
+        to->copies += cell.size;
         return MR_OK;
     }
     return fail_cell(d, column, cell, why, err);

@@ -33,41 +33,42 @@ static mri_marks marks_at(const char *text, uint32_t size) {
     return mri_marks_of(rest);
 }
 
-/* The line that ends here, if it has the cells of the header and its end is that of the others. An empty
- * line is no row. */
-static inline bool line_add(struct csv_places *places, const char *text, uint32_t cells,
-                            uint32_t end) {
-    const uint16_t *front = places->fronts + places->lines * cells;
-    if ((places->lines + 1) * cells > places->count || front[cells] != end) return false;
-    const uint32_t begin = (uint16_t)(front[0] + 1);
-    const bool cr = end > begin && text[end - 1] == '\r';
+/* Where the line of `cells` cells behind `front` ends, a CR in front of that not counted: the same in all
+ * lines of a table. False: it ends elsewhere, in another way, or is empty, and so no row. */
+static inline bool line_fits(struct csv_places *places, const char *text, const uint16_t *front,
+                             const uint16_t *last, uint32_t end) {
+    const uint32_t begin = (uint16_t)(*front + 1);
+    if (*last != end || end == begin) return false;
+    const bool cr = text[end - 1] == '\r';
     if (places->lines == 0) places->cr = cr;
-    if (cr != places->cr || end - (uint32_t)cr == begin) return false;
-    places->lines++;
-    return true;
+    return cr == places->cr && end - (uint32_t)cr > begin;
 }
 
 /* Whole lines that have as many cells each as the header, at most `max`, up to the first that has not. */
 static void places_find(struct csv_places *places, const char *text, uint32_t size, uint32_t cells,
                         uint32_t max) {
-    bool more = true;
+    const uint16_t *front = places->fronts;
+    uint16_t *behind = places->fronts + 1;
+    bool more = max > 0;
     places->fronts[0] = UINT16_MAX;
-    places->count = places->lines = 0;
+    places->lines = 0;
     places->cr = false;
     places->ascii = true;
     for (uint32_t at = 0; more && at < size; at += MRI_MARKS_BYTES) {
         mri_marks marks = marks_at(text + at, size - at);
-        uint16_t *end = places->fronts + 1 + places->count;
         for (; marks.ends != 0; marks.ends &= marks.ends - 1) {
-            *end++ = (uint16_t)(at + (uint32_t)__builtin_ctzll(marks.ends));
+            *behind++ = (uint16_t)(at + (uint32_t)__builtin_ctzll(marks.ends));
         }
-        places->count = (uint32_t)(end - places->fronts - 1);
         for (; more && marks.lines != 0; marks.lines &= marks.lines - 1) {
-            more = places->lines < max &&
-                   line_add(places, text, cells, at + (uint32_t)__builtin_ctzll(marks.lines));
+            const uint32_t end = at + (uint32_t)__builtin_ctzll(marks.lines);
+            more = behind - front > cells && line_fits(places, text, front, front + cells, end);
+            if (!more) break;
+            front += cells;
+            more = ++places->lines < max;
         }
         places->ascii &= marks.ascii;
     }
+    places->count = (uint32_t)(behind - places->fronts - 1);
 }
 
 /* --- cells -------------------------------------------------------------------------------------
@@ -128,16 +129,24 @@ static inline void string_copy(const char *at, uint32_t size, const char *limit,
 static uint32_t cells_string(const struct cells *cells, mr_string *out) {
     const struct cells c = *cells;
     const uint16_t *front = c.fronts;
-    for (uint32_t row = 0; row < c.rows; row++, front += c.step) {
+    const bool ascii = c.d->places.ascii;
+    char *copies = c.to->copies;
+    uint32_t row = 0;
+    for (; row < c.rows; row++, front += c.step) {
         uint32_t size = 0;
         const char *at = cell_at(&c, front, &size);
-        if (size == 0 || (!c.d->places.ascii && !mri_utf8_valid(at, size))) {
+        if (size == 0 || (!ascii && !mri_utf8_valid(at, size))) {
+            c.to->copies = copies;
             if (!cell_other(cells, row)) return row;
+            copies = c.to->copies;
             continue;
         }
-        if (c.to->copies != NULL) string_copy(at, size, c.limit, c.to->copies);
-        mri_csv_keep(c.to, &out[row], at, size);
+        out[row] = (mr_string){copies != NULL ? copies : at, size};
+        if (copies == NULL) continue;
+        string_copy(at, size, c.limit, copies);
+        copies += size;
     }
+    c.to->copies = copies;
     return c.rows;
 }
 

@@ -52,11 +52,4 @@ bool mri_csv_plain(mri_csv_decoder *d, const char *line, size_t size, mri_decode
 bool mri_csv_plain_cell(mri_csv_decoder *d, uint32_t column, const char *data, size_t size,
                         mri_decode_target *to, uint32_t row);
 
-/* The text outlives the row, or becomes a copy. */
-static inline void mri_csv_keep(mri_decode_target *to, mr_string *cell, const char *data,
-                                size_t size) {
-    *cell = (mr_string){to->copies != NULL ? to->copies : data, (uint32_t)size};
-    if (to->copies != NULL) to->copies += size;
-}
-
 #endif

@@ -71,37 +71,59 @@ mr_status mri_feed_rollback(mri_task *task, mr_error *err) {
     return source->calls->seek(&source->ctx, source->position, source->position_size);
 }
 
+/* Rows whose slots are known, up to `end`. */
+static void rows_known(mri_task *task, mr_batch *batch, uint32_t end) {
+    const uint32_t row = batch->rows;
+    for (uint32_t i = row; i < end; i++) {
+        batch->origin[i] = i;
+    }
+    mri_time_rows(&task->time, batch->time_us + row, end - row, task->worker->watermark + row);
+    batch->rows = end;
+}
+
+/* One row, which moves behind those that stay, or is taken out because it has no key. */
+static mr_status row_settle(mri_task *task, mr_batch *batch, uint32_t row, uint32_t rows,
+                            mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const uint32_t to = batch->rows;
+    mr_error why;
+    mri_input_move(worker, batch, row, to);
+    batch->origin[to] = to;
+    const mr_status status = mri_input_slots(task, batch, to, &why);
+    if (status == MR_ERR_RECORD) {
+        const mri_flow flow = {.batch = *batch, .origin_count = rows};
+        const mri_refusal refusal = {.reason = MRI_REASON_KEY,
+                                     .why = why.text,
+                                     .flow = &flow,
+                                     .schema = worker->stage->in,
+                                     .row = to};
+        return mri_task_refuse(task, &refusal, err);
+    }
+    if (status != MR_OK) {
+        if (err != NULL) *err = why;
+        return mr_fail_in(err, "%s", task->where);
+    }
+    worker->watermark[to] = task->time.watermark_us;
+    mri_time_row(&task->time, batch->time_us[to], false);
+    batch->rows++;
+    return MR_OK;
+}
+
 /* Slots and times of the rows that the source gave; rows without a key are taken out. */
 static mr_status rows_settle(mri_task *task, mr_batch *batch, mr_error *err) {
-    struct mri_worker *worker = task->worker;
     const uint32_t rows = batch->rows;
+    mr_status status = MR_OK;
     batch->rows = 0;
-    for (uint32_t row = 0; row < rows; row++) {
-        const uint32_t to = batch->rows;
-        mr_error why;
-        mri_input_move(worker, batch, row, to);
-        batch->origin[to] = to;
-        mr_status status = mri_input_slots(task, batch, to, &why);
-        if (status == MR_ERR_RECORD) {
-            const mri_flow flow = {.batch = *batch, .origin_count = rows};
-            const mri_refusal refusal = {.reason = MRI_REASON_KEY,
-                                         .why = why.text,
-                                         .flow = &flow,
-                                         .schema = worker->stage->in,
-                                         .row = to};
-            status = mri_task_refuse(task, &refusal, err);
-            if (status != MR_OK) return status;
-            continue;
+    for (uint32_t row = 0; row < rows && status == MR_OK;) {
+        const uint32_t known = row == batch->rows ? mri_input_known(task, batch, row, rows) : row;
+        if (known > row) {
+            rows_known(task, batch, known);
+            row = known;
+        } else {
+            status = row_settle(task, batch, row++, rows, err);
         }
-        if (status != MR_OK) {
-            if (err != NULL) *err = why;
-            return mr_fail_in(err, "%s", task->where);
-        }
-        worker->watermark[to] = task->time.watermark_us;
-        mri_time_row(&task->time, batch->time_us[to], false);
-        batch->rows++;
     }
-    return MR_OK;
+    return status;
 }
 
 static mr_status feed_turn(mri_task *task, bool *progress, mr_error *err) {

@@ -15,6 +15,19 @@ enum {
 /* --- slots and runs, also for sources ------------------------------------------------------------
  */
 
+/* The key is one column of text, and somebody asks for it. */
+static bool is_text_key(const mri_stage *stage) {
+    return stage->stateful && stage->key.count == 1 &&
+           stage->in->columns[stage->key.column[0]].type == MR_STRING;
+}
+
+uint32_t mri_input_known(mri_task *task, const mr_batch *batch, uint32_t row, uint32_t end) {
+    const mri_stage *stage = task->worker->stage;
+    if (!is_text_key(stage)) return row;
+    return mri_keymap_find_rows(&task->chain.store.keys, &batch->columns[stage->key.column[0]], row,
+                                end, batch->slot);
+}
+
 mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err) {
     const mri_stage *stage = task->worker->stage;
     mri_keymap *keys = &task->chain.store.keys;
@@ -23,7 +36,7 @@ mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_erro
         return mri_keymap_slot(keys, "", 0, &batch->slot[row], err);
     }
     const mr_column *first = &batch->columns[stage->key.column[0]];
-    if (stage->key.count == 1 && first->type == MR_STRING) {
+    if (is_text_key(stage)) {
         if (!first->valid[row]) return mr_fail(err, MR_ERR_RECORD, NULL, "its key is null");
         const mr_string *text = &first->str[row];
         if (mri_keymap_find(keys, text->data, text->size, &batch->slot[row])) return MR_OK;

@@ -27,9 +27,8 @@ static void service_touch(mr_ctx *ctx, uint32_t slot) {
     mri_store_touch(store_of(ctx), run_of(ctx)->step->index, slot);
 }
 
-static void *service_put(mr_ctx *ctx, uint32_t slot, uint32_t coll, int64_t subkey) {
+static void *put(mr_ctx *ctx, uint32_t slot, uint32_t index, int64_t subkey) {
     const struct run *run = run_of(ctx);
-    const uint32_t index = coll_of(ctx, coll);
     void *item = mri_store_put(store_of(ctx), run->step->index, index, slot, subkey);
     if (item == NULL) {
         const mr_string key = mri_keymap_key(&store_of(ctx)->keys, slot);
@@ -39,6 +38,12 @@ static void *service_put(mr_ctx *ctx, uint32_t slot, uint32_t coll, int64_t subk
                        run->step->collections[index].descriptor->name);
     }
     return item;
+}
+
+static void *service_put(mr_ctx *ctx, uint32_t slot, uint32_t coll, int64_t subkey) {
+    const uint32_t index = coll_of(ctx, coll);
+    void *item = mri_store_again(store_of(ctx), run_of(ctx)->step->index, index, slot, subkey);
+    return item != NULL ? item : put(ctx, slot, index, subkey);
 }
 
 static const void *service_next(const mr_ctx *ctx, uint32_t slot, uint32_t coll, int64_t *subkey) {

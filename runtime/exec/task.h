@@ -65,6 +65,8 @@ void mri_time_init(mri_task_time *time);
 void mri_time_free(mri_task_time *time);
 void mri_time_copy(mri_task_time *to, const mri_task_time *from);
 void mri_time_row(mri_task_time *time, int64_t time_us, bool marked);
+/* Rows without marks, one after the other; the watermark before each goes into `before`. */
+void mri_time_rows(mri_task_time *time, const int64_t *time_us, uint32_t rows, int64_t *before);
 /* False: it names more writers than there may be. */
 bool mri_time_mark(mri_task_time *time, const mri_mark *mark);
 /* One task alone writes here: its rows count before its first mark. */
@@ -407,6 +409,9 @@ void mri_task_end(mri_task *task, int64_t final_us);
 /* One batch from the input; *progress: something was read or time moved. */
 mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err);
 mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err);
+/* Slots of rows whose keys have been seen before, from `row` on, as far as that is known at once;
+ * returns the first row without. */
+uint32_t mri_input_known(mri_task *task, const mr_batch *batch, uint32_t row, uint32_t end);
 /* The slot of one row of the worker's buffers. MR_ERR_RECORD: it has no key. */
 mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err);
 /* A row of the worker's buffers takes the place of one that was refused. */

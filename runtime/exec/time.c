@@ -77,6 +77,18 @@ void mri_time_row(mri_task_time *time, int64_t time_us, bool marked) {
     if (!marked || time->writers == 1) mri_time_raise(time, time->rows_us);
 }
 
+void mri_time_rows(mri_task_time *time, const int64_t *time_us, uint32_t rows, int64_t *before) {
+    int64_t rows_us = time->rows_us, watermark_us = time->watermark_us;
+    for (uint32_t row = 0; row < rows; row++) {
+        before[row] = watermark_us;
+        if (time_us[row] > rows_us) rows_us = time_us[row];
+        if (rows_us > watermark_us) watermark_us = rows_us;
+    }
+    if (rows > 0) time->final_us = MR_TIME_NONE; /* after an end it goes on */
+    time->rows_us = rows_us;
+    time->watermark_us = watermark_us;
+}
+
 bool mri_time_mark(mri_task_time *time, const mri_mark *mark) {
     if (mark->writers > MRI_WRITERS_MAX) return false;
     if (time->writers != mark->writers) {

@@ -27,15 +27,19 @@ static inline uint64_t load_short(const char *data, size_t size) {
 }
 
 /* Only inside this process, so its values may change with any version. */
-static uint32_t key_hash(const char *data, size_t size) {
+static inline uint32_t key_hash(const char *data, size_t size) {
     uint64_t hash = 0x9e3779b97f4a7c15u ^ size;
-    while (size >= 8) {
-        hash = (hash ^ load(data, 8)) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
-        data += 8;
-        size -= 8;
+    if (size < 8) {
+        hash ^= load_short(data, size);
+    } else {
+        const char *const last = data + size - 8;
+        for (; data < last; data += 8) {
+            hash = (hash ^ load(data, 8)) * 0xff51afd7ed558ccdu;
+            hash ^= hash >> 32;
+        }
+        hash ^= load(last, 8);
     }
-    hash = (hash ^ load_short(data, size)) * 0xc4ceb9fe1a85ec53u;
+    hash *= 0xc4ceb9fe1a85ec53u;
     return (uint32_t)(hash ^ hash >> 32);
 }
 
@@ -92,24 +96,42 @@ static inline bool key_is(const mri_keymap *map, uint32_t slot, const char *data
     return entry->size == size && bytes_equal(entry->data, data, size);
 }
 
-static bool find(mri_keymap *map, const char *data, size_t size, uint32_t hash, uint32_t *slot) {
+static inline bool find(const mri_keymap *map, const char *data, size_t size, uint32_t hash,
+                        uint32_t *slot) {
     const uint32_t mask = map->table_size - 1;
     for (uint32_t at = hash & mask; map->table[at].slot_1 != 0; at = (at + 1) & mask) {
         const uint32_t found = map->table[at].slot_1 - 1;
         if (map->table[at].hash == hash && key_is(map, found, data, size)) {
-            *slot = map->last = found;
+            *slot = found;
             return true;
         }
     }
     return false;
 }
 
+/* In `last` too: it is tried first. */
+static inline bool find_near(const mri_keymap *map, uint32_t *last, const char *data, size_t size) {
+    if (*last < map->count && key_is(map, *last, data, size)) return true;
+    return find(map, data, size, key_hash(data, size), last);
+}
+
 bool mri_keymap_find(mri_keymap *map, const char *data, size_t size, uint32_t *slot) {
-    if (map->last < map->count && key_is(map, map->last, data, size)) {
-        *slot = map->last;
-        return true;
+    if (!find_near(map, &map->last, data, size)) return false;
+    *slot = map->last;
+    return true;
+}
+
+uint32_t mri_keymap_find_rows(mri_keymap *map, const mr_column *keys, uint32_t row, uint32_t end,
+                              uint32_t *slot) {
+    const mri_keymap here = *map; /* which nothing that is written here changes */
+    uint32_t last = map->last;
+    for (; row < end && keys->valid[row]; row++) {
+        const mr_string key = keys->str[row];
+        if (!find_near(&here, &last, key.data, key.size)) break;
+        slot[row] = last;
     }
-    return find(map, data, size, key_hash(data, size), slot);
+    map->last = last;
+    return row;
 }
 
 mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32_t *slot,
@@ -119,7 +141,10 @@ mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32
         return MR_OK;
     }
     const uint32_t hash = key_hash(data, size);
-    if (find(map, data, size, hash, slot)) return MR_OK;
+    if (find(map, data, size, hash, &map->last)) {
+        *slot = map->last;
+        return MR_OK;
+    }
     if (size > MRI_KEY_BYTES_MAX) {
         return mr_fail(err, MR_ERR_RECORD, NULL, "a key of %zu bytes; at most %d are allowed", size,
                        MRI_KEY_BYTES_MAX);

@@ -45,6 +45,9 @@ mr_status mri_keymap_slot(mri_keymap *map, const char *data, size_t size, uint32
                           mr_error *err);
 /* False: there is no such key. */
 bool mri_keymap_find(mri_keymap *map, const char *data, size_t size, uint32_t *slot);
+/* The slots of rows from `row` on; returns the first row whose key is null or not there, or `end`. */
+uint32_t mri_keymap_find_rows(mri_keymap *map, const mr_column *keys, uint32_t row, uint32_t end,
+                              uint32_t *slot);
 mr_string mri_keymap_key(const mri_keymap *map, uint32_t slot);
 /* Forgets the newest keys, down to `count`: an abort. Their bytes stay until the map closes. */
 void mri_keymap_shrink(mri_keymap *map, uint32_t count);

@@ -116,6 +116,15 @@ static void remove_at(mri_store *store, mri_map *map, struct map_slot *slot, uin
     }
 }
 
+void *mri_store_again(const mri_store *store, uint32_t step, uint32_t coll, uint32_t slot,
+                      int64_t subkey) {
+    const mri_map *map = &store->steps[step].maps[coll];
+    const struct map_slot *s = slot_at(map, slot);
+    if (s->count == 0) return NULL;
+    struct map_item *last = item_at(map, s, s->count - 1);
+    return last->subkey == subkey && last->generation == store->generation ? last + 1 : NULL;
+}
+
 void *mri_store_put(mri_store *store, uint32_t step, uint32_t coll, uint32_t slot, int64_t subkey) {
     mri_map *map = &store->steps[step].maps[coll];
     struct map_slot *s = slot_at(map, slot);

@@ -115,6 +115,10 @@ char *mri_store_state(const mri_store *store, uint32_t step);
 /* Saves the block of a slot unless this transaction has done so. */
 void mri_store_touch(mri_store *store, uint32_t step, uint32_t slot);
 void *mri_store_put(mri_store *store, uint32_t step, uint32_t coll, uint32_t slot, int64_t subkey);
+/* The item, where it is the last of its slot and this transaction has put it before, as it is with
+ * nearly all rows of an open window; NULL: mri_store_put() tells. */
+void *mri_store_again(const mri_store *store, uint32_t step, uint32_t coll, uint32_t slot,
+                      int64_t subkey);
 const void *mri_store_next(const mri_store *store, uint32_t step, uint32_t coll, uint32_t slot,
                            int64_t *subkey);
 void mri_store_del(mri_store *store, uint32_t step, uint32_t coll, uint32_t slot, int64_t subkey);

@@ -209,6 +209,32 @@ static bool same(const mri_task_time *a, const mri_task_time *b) {
     return equal;
 }
 
+Test(exec_time, many_rows_at_once_move_it_as_one_by_one) {
+    enum { ROWS = 9 };
+    random_start();
+    for (int round = 0; round < 1000; round++) {
+        int64_t times[ROWS], before[ROWS + 1];
+        const uint32_t rows = random_below(ROWS + 1);
+        mri_task_time one, many;
+        random_time(&one);
+        mri_time_init(&many);
+        mri_time_copy(&many, &one);
+        for (uint32_t i = 0; i < rows; i++) {
+            times[i] = (int64_t)random_u64() / 4;
+        }
+        before[rows] = 77;
+        mri_time_rows(&many, times, rows, before);
+        for (uint32_t i = 0; i < rows; i++) {
+            cr_assert_eq(before[i], one.watermark_us);
+            mri_time_row(&one, times[i], false);
+        }
+        cr_assert_eq(before[rows], 77);
+        cr_assert(same(&one, &many));
+        mri_time_free(&one);
+        mri_time_free(&many);
+    }
+}
+
 Test(exec_time, what_is_saved_is_what_comes_back) {
     random_start();
     mri_text text = {0};

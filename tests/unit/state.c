@@ -142,8 +142,11 @@ static void change(mri_store *store, struct model *model) {
         break;
     }
     case 1: {
-        struct item *item = mri_store_put(store, 0, 0, slot, subkey);
+        /* Either way the rollback must know what was there. */
+        struct item *again = mri_store_again(store, 0, 0, slot, subkey);
+        struct item *item = again != NULL ? again : mri_store_put(store, 0, 0, slot, subkey);
         cr_assert_not_null(item);
+        cr_assert_eq(mri_store_put(store, 0, 0, slot, subkey), item);
         if (!m->there[index]) m->items[index] = (struct item){0};
         m->there[index] = true;
         item->price = m->items[index].price += 1.5;
@@ -343,6 +346,26 @@ Test(state, a_full_map_gives_null_and_stays_as_it_was) {
     }
     cr_assert_null(mri_store_put(&store, 0, 0, slot, 5));
     cr_assert_eq(mri_store_map_count(&store, 0, 0, slot), SUBKEYS);
+    mri_store_close(&store);
+}
+
+Test(state, only_the_last_item_of_a_slot_is_put_again_and_once_in_a_transaction_anew) {
+    mri_store store;
+    uint32_t slot = 0;
+    cr_assert_eq(mri_store_open(&store, layouts, 1, 2, NULL), MR_OK);
+    cr_assert_eq(mri_keymap_slot(&store.keys, "a", 1, &slot, NULL), MR_OK);
+    cr_assert_null(mri_store_again(&store, 0, 0, slot, 7), "there is none");
+    const void *item = mri_store_put(&store, 0, 0, slot, 7);
+    cr_assert_eq(mri_store_again(&store, 0, 0, slot, 7), item);
+    cr_assert_null(mri_store_again(&store, 0, 0, slot, 6));
+    mri_store_commit(&store);
+    cr_assert_null(mri_store_again(&store, 0, 0, slot, 7), "nothing has noted it");
+    cr_assert_eq(mri_store_put(&store, 0, 0, slot, 7), item);
+    cr_assert_eq(mri_store_again(&store, 0, 0, slot, 7), item);
+    mri_store_rollback(&store);
+    cr_assert_null(mri_store_again(&store, 0, 0, slot, 7), "nothing has noted it");
+    mri_store_del(&store, 0, 0, slot, 7);
+    cr_assert_null(mri_store_again(&store, 0, 0, slot, 7), "it is gone");
     mri_store_close(&store);
 }
 

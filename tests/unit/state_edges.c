@@ -150,6 +150,56 @@ Test(state_edges, every_key_of_many_is_found_again) {
     mri_keymap_close(&map);
 }
 
+/* Of all sizes, and with one byte that differs from the others, in any place. */
+Test(state_edges, keys_that_differ_in_one_byte_are_others) {
+    enum { SIZE_MAX_BYTES = 40 };
+    mri_keymap map;
+    uint32_t slot = 0;
+    cr_assert_eq(mri_keymap_open(&map, 10000, NULL), MR_OK);
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        uint32_t expected = 0;
+        for (size_t size = 1; size <= SIZE_MAX_BYTES; size++) {
+            for (size_t at = 0; at < size; at++) {
+                char *key = malloc(size);
+                memset(key, 'k', size);
+                key[at] = 'x';
+                cr_assert_eq(mri_keymap_find(&map, key, size, &slot), pass == 1);
+                cr_assert_eq(mri_keymap_slot(&map, key, size, &slot, NULL), MR_OK);
+                cr_assert_eq(slot, expected++);
+                free(key);
+            }
+        }
+    }
+    mri_keymap_close(&map);
+}
+
+Test(state_edges, keys_of_rows_are_found_up_to_the_first_that_is_null_or_new) {
+    static const char *const texts[] = {"a", "b", "b", "a", "c", "b"};
+    enum { ROWS = sizeof texts / sizeof *texts };
+    mr_string cells[ROWS];
+    uint8_t valid[ROWS];
+    uint32_t slot[ROWS + 1], one = 0;
+    mri_keymap map;
+    cr_assert_eq(mri_keymap_open(&map, 10, NULL), MR_OK);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        cells[i] = (mr_string){texts[i], 1};
+        valid[i] = 1;
+    }
+    const mr_column keys = {.type = MR_STRING, .valid = valid, .str = cells};
+    cr_assert_eq(mri_keymap_find_rows(&map, &keys, 0, ROWS, slot), 0u, "no key is there");
+    cr_assert_eq(mri_keymap_slot(&map, "b", 1, &one, NULL), MR_OK);
+    cr_assert_eq(mri_keymap_slot(&map, "a", 1, &one, NULL), MR_OK);
+    cr_assert_eq(mri_keymap_find_rows(&map, &keys, 0, ROWS, slot), 4u, "'c' is new");
+    static const uint32_t expected[] = {1, 0, 0, 1};
+    cr_assert_eq(memcmp(slot, expected, sizeof expected), 0);
+    cr_assert_eq(mri_keymap_find_rows(&map, &keys, 5, ROWS, slot), (uint32_t)ROWS);
+    cr_assert_eq(mri_keymap_find_rows(&map, &keys, 1, 3, slot), 3u);
+    cr_assert_eq(mri_keymap_find_rows(&map, &keys, 3, 3, slot), 3u);
+    valid[1] = 0;
+    cr_assert_eq(mri_keymap_find_rows(&map, &keys, 0, ROWS, slot), 1u, "a null is no key");
+    mri_keymap_close(&map);
+}
+
 Test(state_edges, a_key_that_is_forgotten_and_comes_again_gets_a_new_slot) {
     mri_keymap map;
     uint32_t slot = 0;
