@@ -73,8 +73,28 @@ INDICATOR_INLINE double indicator_past(const indicator_row *at, uint32_t history
     return mr_past(at->ctx, history, at->row, back);
 }
 
+/* Values that are looked back on: a ring whose newest is this row's, or, ring NULL, a history. */
+struct indicator_source {
+    const indicator_row *at;
+    const mr_ring *ring;
+    uint32_t history;
+};
+
+INDICATOR_INLINE double indicator_source_past(const struct indicator_source *of, uint32_t back) {
+    return of->ring != NULL ? mr_ring_back(of->ring, back)
+                            : indicator_past(of->at, of->history, back);
+}
+
 /* The doubles behind the state struct. */
 #define INDICATOR_EXTRA(at, tag) ((double *)(void *)((struct tag *)(at)->state + 1))
+
+/* The true range of a bar, by the close before it. */
+INDICATOR_INLINE double indicator_true_range(double high, double low, double before) {
+    double range = high - low;
+    const double up = fabs(high - before), down = fabs(low - before);
+    range = up > range ? up : range;
+    return down > range ? down : range;
+}
 
 /* --- the loop -------------------------------------------------------------------------------- */
 

@@ -20,7 +20,15 @@
  *                from charts that seed with the first value
  *        cost    16 bytes per key
  *
- * With timeperiod 1 both return their input. */
+ * wma    mean with weights 1, 2, .. timeperiod from the oldest value to the newest, from running sums
+ *        in      of: any unit; rows of a key in event-time order
+ *        out     as: unit of the input; null for the first timeperiod - 1 values of a key
+ *        seed    none; the sums are taken anew from the window every 8 * timeperiod rows
+ *        gaps    a null input gives a null output and leaves the average as it was
+ *        agrees  TA-Lib 0.8.1 WMA, every bit; up to 0.7.1 the sums drifted
+ *        cost    40 bytes per key and the shared history of the column
+ *
+ * With timeperiod 1 all return their input. */
 #include "indicator_ma.h"
 
 struct average_plan {
@@ -29,6 +37,12 @@ struct average_plan {
 };
 
 static const mr_option sma_options[] = {
+    INDICATOR_COLUMN(indicator, of, "close", "Column to average."),
+    INDICATOR_PERIOD(indicator, 30, 1, MR_CHANGES_LAYOUT, "Length of the average."),
+    {0},
+};
+
+static const mr_option wma_options[] = {
     INDICATOR_COLUMN(indicator, of, "close", "Column to average."),
     INDICATOR_PERIOD(indicator, 30, 1, MR_CHANGES_LAYOUT, "Length of the average."),
     {0},
@@ -96,6 +110,37 @@ INDICATOR_INLINE bool ema_step(struct average_state *s, const struct average_pla
 
 INDICATOR_PROCESS(ema, average, average);
 
+/* --- wma ------------------------------------------------------------------------------------ */
+
+struct wma_state {
+    struct indicator_wma sums;
+};
+
+static const mr_field wma_fields[] = {INDICATOR_WMA_FIELDS(wma_state, sums), {0}};
+
+struct wma_plan {
+    struct indicator_wma_plan wma;
+};
+
+static struct wma_plan wma_plan(const void *options) {
+    return (struct wma_plan){indicator_wma_plan(indicator_bars(options))};
+}
+
+static const indicator_shape wma_shape = {
+    .in = {offsetof(struct indicator_options, of)},
+    .inputs = 1,
+    .outputs = 1,
+    .past = true,
+};
+
+INDICATOR_INLINE bool wma_step(struct wma_state *s, const struct wma_plan *p, indicator_row *at,
+                               const double *in, double *out) {
+    const struct indicator_source of = {.at = at, .history = 0};
+    return indicator_wma(&s->sums, &p->wma, &of, in[0], out);
+}
+
+INDICATOR_PROCESS(wma, wma, wma);
+
 /* -------------------------------------------------------------------------------------------- */
 
 static const mr_operator operators[] = {
@@ -117,6 +162,16 @@ static const mr_operator operators[] = {
         .warmup = indicator_bars_before,
         .summary = "Exponential moving average of one column.",
         .reference = "Roberts 1959, Technometrics 1(3), 239-250",
+    },
+    {
+        INDICATOR_DESCRIBE(wma, indicator),
+        INDICATOR_STATE(wma, 1),
+        INDICATOR_EXACT,
+        .produces = average_produces,
+        .warmup = indicator_bars_before,
+        .summary = "Moving average of one column that weighs recent values more.",
+        .reference = "Murphy 1999, Technical Analysis of the Financial Markets, chapter 9",
+        .histories = of_histories,
     },
 };
 MR_FAMILY(indicator_average, operators);

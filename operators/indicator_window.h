@@ -26,13 +26,6 @@ struct indicator_window_cache {
     double from[]; /* per place of the block before: the extreme from there on */
 };
 
-/* Where the values stand: a ring whose newest is this row's, or, ring NULL, a history. */
-struct indicator_window_of {
-    const indicator_row *at;
-    const mr_ring *ring;
-    uint32_t history;
-};
-
 static inline int64_t indicator_window_bytes(int64_t n) {
     return (int64_t)sizeof(struct indicator_window_cache) + n * (int64_t)sizeof(double);
 }
@@ -42,19 +35,14 @@ INDICATOR_INLINE double indicator_extreme(double a, double b, int sign) {
     return (sign > 0 ? b > a : b < a) ? b : a;
 }
 
-INDICATOR_INLINE double indicator_window_past(const struct indicator_window_of *of, uint32_t back) {
-    return of->ring != NULL ? mr_ring_back(of->ring, back)
-                            : indicator_past(of->at, of->history, back);
-}
-
 /* The extremes of the block whose last value stands `behind` values before this row's. Values of its
  * first `behind` places have left the window. */
-static inline void indicator_window_fill(const struct indicator_window_of *of,
+static inline void indicator_window_fill(const struct indicator_source *of,
                                          struct indicator_window_cache *cache, uint32_t n,
                                          uint32_t behind, int sign) {
     double extreme = 0;
     for (uint32_t place = n; place-- > behind;) {
-        const double x = indicator_window_past(of, behind + (n - 1 - place));
+        const double x = indicator_source_past(of, behind + (n - 1 - place));
         extreme = place == n - 1 ? x : indicator_extreme(extreme, x, sign);
         cache->from[place] = extreme;
     }
@@ -62,7 +50,7 @@ static inline void indicator_window_fill(const struct indicator_window_of *of,
 
 /* Takes x, the newest value of `of`. True: *y is the extreme of n values. */
 INDICATOR_INLINE bool indicator_window_step(struct indicator_window *w,
-                                            const struct indicator_window_of *of,
+                                            const struct indicator_source *of,
                                             struct indicator_window_cache *cache, uint32_t n,
                                             int sign, double x, double *y) {
     /* Saved state may be damaged: nothing is written outside of the cache. */

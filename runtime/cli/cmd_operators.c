@@ -157,10 +157,32 @@ static void names_print(mri_cli *cli, const char *title, const char *const *name
     (void)fputc('\n', cli->out);
 }
 
+static void agreement_print(mri_cli *cli, const mr_agreement *agrees) {
+    char bound[MRI_F64_TEXT];
+    if (agrees->with == NULL) return;
+    (void)fprintf(cli->out, "agrees with %s: ", agrees->with);
+    switch (agrees->how) {
+    case MR_EXACT:
+        (void)fputs("every bit (exact)\n", cli->out);
+        break;
+    case MR_LIBM:
+        (void)fputs("every bit over the same C library, otherwise within 2 units in the last place "
+                    "(libm)\n",
+                    cli->out);
+        break;
+    case MR_CLOSE:
+        (void)mri_format_f64(agrees->bound, bound);
+        (void)fprintf(cli->out, "within %s of the largest value (close): %s\n", bound,
+                      agrees->why);
+        break;
+    }
+}
+
 static void operator_print(mri_cli *cli, const mr_operator *op) {
     (void)fprintf(cli->out, "%s%s%s (%s): %s\n", MRI_BOLD(cli->colour_out), op->name,
                   MRI_PLAIN(cli->colour_out), operator_kind(op), op->summary);
     if (op->reference != NULL) (void)fprintf(cli->out, "reference: %s\n", op->reference);
+    agreement_print(cli, &op->agrees);
     if (op->source == NULL) names_print(cli, "inputs", op->inputs, "in");
     if (op->sink == NULL) names_print(cli, "outputs", op->outputs, "out");
     options_print(cli, op);

@@ -52,6 +52,8 @@ run_cli 0 operators candles
 has out 'candles (step): '
 has out 'grace '
 has out 'required'
+run_cli 0 operators sma
+grep -q "^agrees with TA-Lib 0.8.1: every bit (exact)$" out || fail "operators sma does not say how near it is"
 run_cli 2 operators candels
 has err "unknown operator 'candels'; did you mean 'candles'?"
 

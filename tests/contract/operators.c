@@ -377,6 +377,25 @@ ParameterizedTest(struct param *param, contract, options_hold_their_ranges) {
     }
 }
 
+/* --- agreement ----------------------------------------------------------------------------------- */
+
+ParameterizedTestParameters(contract, an_indicator_says_how_near_it_is) {
+    return params();
+}
+
+/* Bits that depend on the C library are not the same on every machine. */
+ParameterizedTest(struct param *param, contract, an_indicator_says_how_near_it_is) {
+    const mr_operator *op = operator_named(param->name);
+    const mr_agreement *agrees = &op->agrees;
+    const bool indicator = (op->traits & MR_NESTABLE) != 0;
+    cr_assert_eq(indicator, agrees->with != NULL, "%s says nothing, or should not", op->name);
+    if (!indicator) return;
+    cr_assert(agrees->how >= MR_EXACT && agrees->how <= MR_CLOSE, "%s has no class", op->name);
+    cr_assert_eq((op->traits & MR_BIT_EXACT) != 0, agrees->how != MR_LIBM, "%s", op->name);
+    cr_assert_eq(agrees->how == MR_CLOSE, agrees->bound > 0, "%s: a bound", op->name);
+    cr_assert_eq(agrees->how == MR_CLOSE, agrees->why != NULL, "%s: a reason", op->name);
+}
+
 /* --- memory -------------------------------------------------------------------------------------- */
 
 ParameterizedTestParameters(contract, rows_are_processed_without_malloc) {
