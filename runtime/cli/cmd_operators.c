@@ -172,8 +172,7 @@ static void agreement_print(mri_cli *cli, const mr_agreement *agrees) {
         break;
     case MR_CLOSE:
         (void)mri_format_f64(agrees->bound, bound);
-        (void)fprintf(cli->out, "within %s of the largest value (close): %s\n", bound,
-                      agrees->why);
+        (void)fprintf(cli->out, "within %s of the largest value (close): %s\n", bound, agrees->why);
         break;
     }
 }

@@ -50,8 +50,9 @@ static uint32_t names_of(mri_role role, const char **names) {
 
 static const mr_operator *unknown_operator(mri_planner *p, const mri_node *key, mri_role role) {
     static const char *const roles[] = {"operator", "source", "sink", "operator"};
-    static const char *const labels[] = {"the operators are", "the sources are", "the sinks are",
-                                         "what may stand here is"};
+    /* There are few of these two, and too many of the others for a line. */
+    static const char *const labels[] = {
+        [MRI_AS_SOURCE] = "the sources are", [MRI_AS_SINK] = "the sinks are", [MRI_AS_USE] = NULL};
     const mr_operator *op = mri_operator_find(key->text);
     if (op != NULL) {
         mri_plan_error(&p->env, 20, key, role_hint(op, role), "'%s' cannot stand here", op->name);
@@ -59,9 +60,12 @@ static const mr_operator *unknown_operator(mri_planner *p, const mri_node *key, 
     }
     const char *names[NAMES_MAX];
     const uint32_t count = names_of(role, names);
-    mri_plan_error(&p->env, 20, key, mri_plan_hint(&p->env, key->text, names, count, labels[role]),
-                   "there is no %s %s", roles[role], mri_plan_quote(&p->env, key));
     const char *near = mri_plan_nearest(&p->env, key->text, names, count);
+    const char *hint = near == NULL && labels[role] == NULL
+                           ? "'millrace operators' lists them"
+                           : mri_plan_hint(&p->env, key->text, names, count, labels[role]);
+    mri_plan_error(&p->env, 20, key, hint, "there is no %s %s", roles[role],
+                   mri_plan_quote(&p->env, key));
     return near != NULL ? mri_operator_find(near) : NULL;
 }
 
