@@ -240,8 +240,9 @@ static mr_status opening_turn(struct mri_worker *worker, struct mri_opening *ope
  * see, who look only at restores that take a while. A log that does not answer now answers when they
  * are read. */
 static void opening_measure(struct mri_worker *worker) {
+    if (worker->opening_count == 0 || worker->moved_now_us == MR_TIME_NONE) return;
     const int64_t since_us = worker->env->now_us(worker->env->self) - worker->moved_now_us;
-    if (worker->opening_count == 0 || since_us < MEASURE_AFTER_US) return;
+    if (since_us < MEASURE_AFTER_US) return;
     for (uint32_t i = 0; i < worker->opening_count; i++) {
         struct mri_opening *opening = &worker->opening[i];
         mri_bounds bounds = {0};
