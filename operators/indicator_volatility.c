@@ -17,12 +17,15 @@
  *         agrees    TA-Lib 0.8.1 BBANDS with matype SMA, every bit; up to 0.7.1 it took sums of
  *                   squares of the values themselves and lost digits on prices far from zero
  *         cost      48 bytes per key and the shared history of the column; a row that renews the
- *                   sums, and every row of a constant stretch, takes timeperiod steps */
-#include "indicator.h"
+ *                   sums, and every row of a constant stretch, takes timeperiod steps
+ *
+ * stddev  square root of the variance as above, times nbdev; 0 where the variance is not above 0
+ *         in, gaps, cost  as bbands, but for the sum of the mean: 40 bytes per key
+ *         out       as: unit of the input; null for the first timeperiod - 1 values of a key
+ *         agrees    TA-Lib 0.8.1 STDDEV, every bit */
+#include "indicator_variance.h"
 
 enum { MA_SMA };
-
-enum { RENEW_WINDOWS = 32 }; /* the sums are renewed after this many windows */
 
 struct bbands_options {
     mr_column_ref of;
@@ -32,12 +35,8 @@ struct bbands_options {
 };
 
 struct bbands_state {
-    double sum;         /* of the values of the window but the oldest */
-    double shift;       /* what is subtracted before squaring */
-    double sum_d;       /* of the shifted values of the window but the oldest */
-    double sum_dd;      /* of their squares */
-    int64_t seen;       /* values so far, nulls not counted, at most timeperiod */
-    int64_t renew_bars; /* rows until the shift is taken anew */
+    double sum; /* of the values of the window but the oldest */
+    struct indicator_variance variance;
 };
 
 static const char *const bbands_matypes[] = {"sma", NULL};
@@ -60,14 +59,7 @@ static const mr_option bbands_options[] = {
 };
 
 static const mr_field bbands_fields[] = {
-    MR_FIELD(bbands_state, sum),
-    MR_FIELD(bbands_state, shift),
-    MR_FIELD(bbands_state, sum_d),
-    MR_FIELD(bbands_state, sum_dd),
-    MR_FIELD(bbands_state, seen),
-    MR_FIELD(bbands_state, renew_bars),
-    {0},
-};
+    MR_FIELD(bbands_state, sum), INDICATOR_VARIANCE_FIELDS(bbands_state, variance), {0}};
 
 static const mr_output bbands_produces[] = {
     {"upperband", MR_F64, "Middle plus nbdevup standard deviations."},
@@ -89,12 +81,6 @@ static const mr_history bbands_histories[] = {
     {0},
 };
 
-/* Variance of the whole window from the sums. */
-static double variance_of(const struct bbands_state *s, double inverse) {
-    const double mean = s->sum_d * inverse;
-    return s->sum_dd * inverse - mean * mean;
-}
-
 struct bbands_plan {
     uint32_t period;
     double inverse, up, down;
@@ -108,57 +94,15 @@ static struct bbands_plan bbands_plan(const void *options) {
                                 .down = o->nbdevdn};
 }
 
-/* Takes shift and sums anew from the window that ends with this row, oldest value first. */
-static double variance_renew(const indicator_row *at, struct bbands_state *s, uint32_t period,
-                             double inverse) {
-    double sum = 0;
-    for (uint32_t back = period; back-- > 0;) {
-        sum += indicator_past(at, 0, back);
-    }
-    s->shift = sum * inverse;
-    s->sum_d = s->sum_dd = 0;
-    for (uint32_t back = period; back-- > 0;) {
-        const double d = indicator_past(at, 0, back) - s->shift;
-        s->sum_d += d;
-        s->sum_dd += d * d;
-    }
-    s->renew_bars = (int64_t)RENEW_WINDOWS * period;
-    const double variance = variance_of(s, inverse);
-    return variance < 1e-12 * (s->sum_dd * inverse) ? 0.0 : variance;
-}
-
 /* Takes x; true: *middle and *variance are those of a full window. */
 INDICATOR_INLINE bool bbands_take(struct bbands_state *s, const struct bbands_plan *p,
-                                  const indicator_row *at, double x, double *middle,
+                                  const struct indicator_source *of, double x, double *middle,
                                   double *variance) {
-    if (s->seen == 0) {
-        s->shift = x;
-        s->renew_bars = (int64_t)RENEW_WINDOWS * p->period;
-    }
-    const double d = x - s->shift;
     s->sum += x;
-    s->sum_d += d;
-    s->sum_dd += d * d;
-    if (s->seen < p->period) s->seen++;
-    if (s->seen < p->period) return false;
-    const double oldest = indicator_past(at, 0, p->period - 1);
-    double gone = oldest - s->shift;
+    if (!indicator_variance(&s->variance, p->period, p->inverse, of, x, variance)) return false;
     *middle = s->sum / (double)p->period;
-    *variance = variance_of(s, p->inverse);
-    s->sum -= oldest;
-    if (s->renew_bars > 0) s->renew_bars--;
-    const double left = s->sum_dd - gone * gone;
-    if (*variance < 1e-6 * (left * p->inverse) || s->renew_bars <= 0 || gone * gone > 1e6 * left) {
-        *variance = variance_renew(at, s, p->period, p->inverse);
-        gone = oldest - s->shift;
-    }
-    s->sum_d -= gone;
-    s->sum_dd -= gone * gone;
+    s->sum -= indicator_source_past(of, p->period - 1);
     return true;
-}
-
-static bool is_sound(const struct bbands_state *s) {
-    return isfinite(s->sum) && isfinite(s->shift) && isfinite(s->sum_d) && isfinite(s->sum_dd);
 }
 
 static const indicator_shape bbands_shape = {
@@ -171,11 +115,12 @@ static const indicator_shape bbands_shape = {
 
 INDICATOR_INLINE bool bbands_step(struct bbands_state *s, const struct bbands_plan *p,
                                   indicator_row *at, const double *in, double *out) {
+    const struct indicator_source of = {.at = at, .history = 0};
     double middle = 0, variance = 0;
-    bool ready = bbands_take(s, p, at, in[0], &middle, &variance);
-    if (!is_sound(s)) { /* the window starts anew with this value */
-        *s = (struct bbands_state){0};
-        ready = bbands_take(s, p, at, in[0], &middle, &variance);
+    bool ready = bbands_take(s, p, &of, in[0], &middle, &variance);
+    if (!isfinite(s->sum) || !indicator_variance_is_sound(&s->variance)) {
+        *s = (struct bbands_state){0}; /* the window starts anew with this value */
+        ready = bbands_take(s, p, &of, in[0], &middle, &variance);
     }
     const double deviation = sqrt(variance);
     out[0] = p->up != p->down ? fma(deviation, p->up, middle) : middle + deviation * p->up;
@@ -186,14 +131,91 @@ INDICATOR_INLINE bool bbands_step(struct bbands_state *s, const struct bbands_pl
 
 INDICATOR_PROCESS(bbands, bbands, bbands);
 
-static const mr_operator operators[] = {{
-    INDICATOR_DESCRIBE(bbands, bbands),
-    INDICATOR_STATE(bbands, 1),
-    INDICATOR_EXACT,
-    .summary = "Bollinger bands: a moving average and a number of standard deviations around it.",
-    .reference = "Bollinger 2001, Bollinger on Bollinger Bands, chapter 7",
-    .produces = bbands_produces,
-    .histories = bbands_histories,
-    .warmup = bbands_warmup,
-}};
+/* --- var, stddev ------------------------------------------------------------------------------ */
+
+struct var_options {
+    mr_column_ref of;
+    int64_t timeperiod;
+    double nbdev;
+};
+
+struct var_state {
+    struct indicator_variance variance;
+};
+
+struct var_plan {
+    uint32_t period;
+    double inverse, factor;
+};
+
+static const mr_option stddev_options[] = {
+    INDICATOR_COLUMN(var, of, "close", "Column whose spread is measured."),
+    INDICATOR_PERIOD(var, 5, 2, MR_CHANGES_LAYOUT, "Length of the window."),
+    INDICATOR_FLOAT(var, nbdev, 1.0, -3e37, 3e37, "The deviation is multiplied by this."),
+    {0},
+};
+
+static const mr_field var_fields[] = {INDICATOR_VARIANCE_FIELDS(var_state, variance), {0}};
+
+static const mr_output stddev_produces[] = {{"real", MR_F64, "The deviation, times nbdev."}, {0}};
+
+static int64_t var_bars(const void *options) {
+    return ((const struct var_options *)options)->timeperiod;
+}
+
+static int64_t var_warmup(const void *options) {
+    return var_bars(options) - 1;
+}
+
+static const mr_history var_histories[] = {
+    {offsetof(struct var_options, of), var_bars},
+    {0},
+};
+
+static struct var_plan var_plan(const void *options) {
+    const struct var_options *o = options;
+    return (struct var_plan){.period = (uint32_t)o->timeperiod,
+                             .inverse = 1.0 / (double)o->timeperiod,
+                             .factor = o->nbdev};
+}
+
+static const indicator_shape stddev_shape = {
+    .in = {offsetof(struct var_options, of)}, .inputs = 1, .outputs = 1, .past = true};
+
+INDICATOR_INLINE bool stddev_step(struct var_state *s, const struct var_plan *p, indicator_row *at,
+                                  const double *in, double *out) {
+    const struct indicator_source of = {.at = at, .history = 0};
+    double variance = 0;
+    const bool ready =
+        indicator_variance(&s->variance, p->period, p->inverse, &of, in[0], &variance);
+    *out = sqrt(variance > 0 ? variance : 0.0) * p->factor;
+    return ready;
+}
+
+INDICATOR_PROCESS(stddev, var, var);
+
+/* ---------------------------------------------------------------------------------------------- */
+
+static const mr_operator operators[] = {
+    {
+        INDICATOR_DESCRIBE(bbands, bbands),
+        INDICATOR_STATE(bbands, 1),
+        INDICATOR_EXACT,
+        .summary =
+            "Bollinger bands: a moving average and a number of standard deviations around it.",
+        .reference = "Bollinger 2001, Bollinger on Bollinger Bands, chapter 7",
+        .produces = bbands_produces,
+        .histories = bbands_histories,
+        .warmup = bbands_warmup,
+    },
+    {
+        INDICATOR_DESCRIBE(stddev, var),
+        INDICATOR_STATE(var, 1),
+        INDICATOR_EXACT,
+        .summary = "Standard deviation of one column, of the population.",
+        .reference = "Bollinger 2001, Bollinger on Bollinger Bands, chapter 7",
+        .produces = stddev_produces,
+        .histories = var_histories,
+        .warmup = var_warmup,
+    }};
 MR_FAMILY(indicator_volatility, operators);
