@@ -140,3 +140,29 @@ Test(kafka_now, rows_that_are_not_taken) {
     mri_kafka_now_poll(member);
     goes_on(5);
 }
+
+/* Each topic is asked for once, and all of them are flushed by one commit. */
+Test(kafka_now, rows_of_several_topics) {
+    static const char *const topics[] = {"out", "in2", "out", "in", "in2", "out"};
+    mri_kafka_now_poll(member); /* there is nothing yet */
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
+        cr_assert_eq(now_to(topics[i]), MR_OK, "%s", err.text);
+        mri_kafka_now_poll(member);
+    }
+    cr_assert_eq(fake_count(FAKE_PRODUCE), 6u);
+    cr_assert_eq(member->now.output_count, 3u);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_str_eq(member->now.outputs[i].topic.name, i == 0 ? "out" : i == 1 ? "in2" : "in");
+    }
+    goes_on(7);
+    cr_assert_eq(member->now.output_count, 3u);
+}
+
+/* A compacted topic keeps the newest record of a key, so one without a key cannot be in it. */
+Test(kafka_now, a_row_that_its_topic_does_not_take_is_refused_before_it_is_sent) {
+    static const mri_record keyless = {.value = "v", .value_size = 1};
+    cr_assert_neq(mri_kafka_send_now(member, "table", 0, &keyless, &err), MR_OK);
+    cr_assert_eq(fake_count(FAKE_PRODUCE), 0u);
+    cr_assert_eq(now_to("table"), MR_OK, "%s", err.text);
+    goes_on(8);
+}
