@@ -86,7 +86,7 @@ INDICATOR_INLINE double indicator_source_past(const struct indicator_source *of,
 }
 
 /* The doubles behind the state struct. */
-#define INDICATOR_EXTRA(at, tag) ((double *)(void *)((struct tag *)(at)->state + 1))
+#define INDICATOR_EXTRA(at, tag) ((double *)(void *)((char *)(at)->state + sizeof(struct tag)))
 
 /* The true range of a bar, by the close before it. */
 INDICATOR_INLINE double indicator_true_range(double high, double low, double before) {
@@ -160,32 +160,40 @@ INDICATOR_INLINE void indicator_write(const indicator_row *at, const indicator_s
     }
 }
 
+/* The doubles of the key are as they were before its first row. */
+static inline void indicator_forget(const indicator_row *at, size_t state_size) {
+    memset((char *)at->state + state_size, 0, at->ctx->extra * sizeof(double));
+}
+
 /* Defines NAME_process() over `static const indicator_shape NAME_shape` and
  *   static struct PLAN_plan PLAN_plan(const void *options);
  *   bool NAME_step(struct STATE_state *s, const struct PLAN_plan *p, indicator_row *at,
  *                  const double *in, double *out);
  * A small state is worked on in a copy, which a compiler can keep in registers. */
-#define INDICATOR_PROCESS(name, state_tag, plan_tag)                                 \
-    static mr_status name##_process(mr_ctx *ctx) {                                   \
-        const struct plan_tag##_plan plan = plan_tag##_plan(ctx->options);           \
-        const indicator_shape *shape = &name##_shape;                                \
-        indicator_row at = indicator_begin(ctx, shape);                              \
-        while (indicator_run(&at, shape, true)) {                                    \
-            struct state_tag##_state copy, *kept = at.state;                         \
-            const bool small = sizeof copy <= INDICATOR_LOCAL;                       \
-            struct state_tag##_state *s = small ? &copy : kept;                      \
-            if (small) copy = *kept;                                                 \
-            for (; at.row < at.end; at.row++) {                                      \
-                double in[INDICATOR_INPUTS], out[INDICATOR_OUTPUTS] = {0};           \
-                const bool counts = indicator_read(&at, shape, in);                  \
-                const bool ready = counts && name##_step(s, &plan, &at, in, out);    \
-                if (shape->past && at.too_large) *s = (struct state_tag##_state){0}; \
-                indicator_write(&at, shape, ready, out);                             \
-            }                                                                        \
-            if (small) *kept = copy;                                                 \
-        }                                                                            \
-        return MR_OK;                                                                \
-    }                                                                                \
+#define INDICATOR_PROCESS(name, state_tag, plan_tag)                              \
+    static mr_status name##_process(mr_ctx *ctx) {                                \
+        const struct plan_tag##_plan plan = plan_tag##_plan(ctx->options);        \
+        const indicator_shape *shape = &name##_shape;                             \
+        indicator_row at = indicator_begin(ctx, shape);                           \
+        while (indicator_run(&at, shape, true)) {                                 \
+            struct state_tag##_state copy, *kept = at.state;                      \
+            const bool small = sizeof copy <= INDICATOR_LOCAL;                    \
+            struct state_tag##_state *s = small ? &copy : kept;                   \
+            if (small) copy = *kept;                                              \
+            for (; at.row < at.end; at.row++) {                                   \
+                double in[INDICATOR_INPUTS], out[INDICATOR_OUTPUTS] = {0};        \
+                const bool counts = indicator_read(&at, shape, in);               \
+                const bool ready = counts && name##_step(s, &plan, &at, in, out); \
+                if (shape->past && at.too_large) {                                \
+                    *s = (struct state_tag##_state){0};                           \
+                    indicator_forget(&at, sizeof *s);                             \
+                }                                                                 \
+                indicator_write(&at, shape, ready, out);                          \
+            }                                                                     \
+            if (small) *kept = copy;                                              \
+        }                                                                         \
+        return MR_OK;                                                             \
+    }                                                                             \
     static mr_status name##_process(mr_ctx *ctx)
 
 /* The same without a state: bool NAME_step(const struct PLAN_plan *p, const double *in,

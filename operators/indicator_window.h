@@ -22,8 +22,9 @@ struct indicator_window {
 
 /* In the cache of the key. */
 struct indicator_window_cache {
-    int64_t count; /* of the state at which it was left */
-    double from[]; /* per place of the block before: the extreme from there on */
+    int64_t count;   /* of the state at which it was left */
+    uint64_t aborts; /* of the task then */
+    double from[];   /* per place of the block before: the extreme from there on */
 };
 
 static inline int64_t indicator_window_bytes(int64_t n) {
@@ -55,11 +56,13 @@ INDICATOR_INLINE bool indicator_window_step(struct indicator_window *w,
                                             int sign, double x, double *y) {
     /* Saved state may be damaged: nothing is written outside of the cache. */
     const uint32_t place = (uint64_t)w->place < n ? (uint32_t)w->place : 0;
-    const bool stale = place == 0 || cache->count != w->count;
+    const uint64_t aborts = of->at->ctx->aborts;
+    const bool stale = place == 0 || cache->count != w->count || cache->aborts != aborts;
     if (stale && w->count >= n) indicator_window_fill(of, cache, n, place + 1, sign);
     w->running = place == 0 ? x : indicator_extreme(w->running, x, sign);
     w->place = place + 1 < n ? place + 1 : 0;
     cache->count = ++w->count;
+    cache->aborts = aborts;
     *y = w->running;
     if (w->count <= n) return w->count == n;
     if (place + 1 < n) *y = indicator_extreme(cache->from[place + 1], w->running, sign);

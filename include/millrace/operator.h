@@ -83,8 +83,10 @@ struct mr_ctx {
     const uint16_t *out_column; /**< column of out[0] that holds the use's i-th new column */
     uint8_t *keep;              /**< MR_SELECTS: 1 keeps the row */
     const mr_past_row *past[MR_HISTORIES_MAX]; /**< per row of `in` */
+    uint32_t extra;                            /**< doubles behind the struct of a slot */
     char *cache;                               /**< of slot 0; use mr_cache() */
     size_t cache_stride;
+    uint32_t aborts; /**< of the task so far: state may have gone back to before it */
     mr_error *error;
     const mr_services *rt;
     void *runtime; /**< the runtime's own */
@@ -127,8 +129,9 @@ static inline double mr_ring_back(const mr_ring *ring, uint32_t back) {
 }
 
 /** Memory of the use for a slot, of as many bytes as cache() says: zeroed at first, neither saved nor
- *  undone, and after a restore or an abort it may be of any earlier moment. What it holds must be
- *  found out of date by a number in the state, and made anew from state and past values. */
+ *  undone. After a restore it is zero again, after an abort it is of a moment that never was: what it
+ *  holds must be found out of date by a number in the state and by ctx->aborts, and be made anew from
+ *  state and past values. */
 static inline void *mr_cache(const mr_ctx *ctx, uint32_t slot) {
     return ctx->cache + (size_t)slot * ctx->cache_stride;
 }

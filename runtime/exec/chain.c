@@ -209,7 +209,8 @@ static struct crowd *crowd_of(mri_chain *chain, struct run *run, uint32_t histor
     if (use->crowd == 0) {
         use->crowd = (uint16_t)++run->crowd_count;
         for (uint32_t h = 0; h < run->step->history_count; h++) {
-            run->crowds[h][use->crowd - 1] = (struct crowd){0};
+            /* Rings of a use's own have none. */
+            if (run->crowds[h] != NULL) run->crowds[h][use->crowd - 1] = (struct crowd){0};
         }
     }
     struct crowd *crowd = &run->crowds[history][use->crowd - 1];
@@ -346,6 +347,7 @@ static void contexts_begin(mri_chain *chain, struct run *run) {
         ctx->state = mri_store_state(store, index);
         if (ctx->state != NULL) ctx->state += run->step->uses[i].state_offset;
         ctx->stride = store->steps[index].stride;
+        ctx->aborts = store->aborts;
         ctx->cache = mri_store_cache(store, index, i, &ctx->cache_stride);
         ctx->touched = (uint32_t *)(void *)store->steps[index].touched.data;
         ctx->generation = store->generation;

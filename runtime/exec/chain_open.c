@@ -113,6 +113,7 @@ static mr_status run_open(mri_chain *chain, uint32_t index, mr_error *err) {
                                .out = &run->out_batch,
                                .out_column = step->uses[i].out_column,
                                .keep = run->keep,
+                               .extra = step->uses[i].extra,
                                .rt = &mri_services,
                                .runtime = run};
         run->use_counter[i] = chain->counter_count;

@@ -358,6 +358,7 @@ void mri_store_rollback(mri_store *store) {
         heap_rebuild(store, i);
     }
     store->generation++;
+    store->aborts++;
 }
 
 void mri_store_commit(mri_store *store) {

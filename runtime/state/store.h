@@ -99,6 +99,7 @@ typedef struct mri_store {
     uint32_t generation;     /* of the running transaction, from 1 */
     uint32_t committed_keys; /* keys at its begin */
     mri_undo undo;           /* notes */
+    uint32_t aborts;         /* rollbacks so far */
     bool restoring;          /* saved.c is at work */
     mr_arena *arena;         /* map blocks */
 } mri_store;

@@ -49,6 +49,13 @@ static const mr_history pair_histories[] = {
     {0},
 };
 
+static int64_t pair_own_bars(const void *options) {
+    const int64_t low = ((const struct pair_options *)options)->low;
+    return low > 1 ? low : 0;
+}
+
+static const mr_series pair_series[] = {{"own", pair_own_bars}, {0}};
+
 static const mr_output pair_produces[] = {
     {"pairup", MR_F64, "Up."}, {"pair_down", MR_F64, "Down."}, {"side", MR_I64, "Side."}, {0}};
 
@@ -121,7 +128,8 @@ static const mr_sink_calls sink_calls = {0};
 static const mr_operator operators[] = {
     {OPERATOR, .name = "pair", .traits = MR_ONE_TO_ONE | MR_NESTABLE, .options = pair_rows,
      .options_size = sizeof(struct pair_options), .check = pair_check, .histories = pair_histories,
-     .produces = pair_produces, .fields = five_fields, .state_size = 40, .process = none_process},
+     .series = pair_series, .produces = pair_produces, .fields = five_fields, .state_size = 40,
+     .process = none_process},
     {OPERATOR, .name = "odd", .traits = MR_ONE_TO_ONE, .options = odd_rows,
      .options_size = sizeof(struct odd_options), .infer = odd_infer, .process = none_process},
     {OPERATOR, .name = "clock", .traits = MR_ONE_TO_ONE | MR_NESTABLE, .timers = 1,
@@ -129,6 +137,8 @@ static const mr_operator operators[] = {
     {.abi = MR_ABI + 1, .size = sizeof(mr_operator), .name = "newer", .traits = MR_ONE_TO_ONE},
     {.abi = MR_ABI, .size = 8, .name = "smaller", .traits = MR_ONE_TO_ONE},
     {OPERATOR, .name = "fat", .traits = MR_ONE_TO_ONE, .state_size = MR_STATE_MAX + 1},
+    {OPERATOR, .name = "homeless", .traits = MR_ONE_TO_ONE, .series = pair_series},
+    {OPERATOR, .name = "askew", .traits = MR_ONE_TO_ONE, .state_size = 12, .extra = pair_bars},
     {OPERATOR, .name = "box", .traits = MR_CONTAINER,
      .options = (const mr_option[]){{.name = "outputs", .type = MR_OPT_USES}, {0}},
      .options_size = sizeof(mr_uses)},
@@ -183,6 +193,10 @@ Test(plan_contract, unsound_operators_are_refused) {
                  "[E020]: the operator 'newer' cannot be used: it was built");
     expect_error("      - smaller: {}\n", "[E020]: the operator 'smaller' cannot be used");
     expect_error("      - fat: {}\n", "[E020]: the operator 'fat' cannot be used: its state");
+    expect_error("      - homeless: {}\n",
+                 "[E020]: the operator 'homeless' cannot be used: it keeps values of its own");
+    expect_error("      - askew: {}\n",
+                 "[E020]: the operator 'askew' cannot be used: numbers behind its state");
     expect_error("      - box: { id: b, outputs: { o: { clock: {} } } }\n",
                  "[E020]: the operator 'clock' cannot be used: it sets timers");
     expect_error("      - box: { id: b, outputs: { o: { odd: {} } } }\n",
@@ -205,6 +219,58 @@ Test(plan_contract, several_outputs_and_two_histories_of_one_use) {
                               "one_side:int64? two_up:float64? two_down:float64? two_side:int64? "
                               "pair_up:float64? pair_down:float64? pair_side:int64?");
     free(columns);
+    support_plan_close(&plan);
+}
+
+static const mri_history_plan *history_of(const mri_step *step, uint32_t use, uint32_t at) {
+    return &step->histories[step->uses[use].history[at]];
+}
+
+/* Rows in which another input of the use is null are not to be among those that it looks back on: only
+ * uses that leave out the same rows share a past. */
+Test(plan_contract, uses_share_a_past_when_they_leave_out_the_same_rows) {
+    support_plan plan;
+    support_plan_good(&plan, TOP "      - box:\n"
+                                 "          id: b\n"
+                                 "          outputs:\n"
+                                 "            one: { pair: { high: 9 } }\n"
+                                 "            two: { pair: { of: x, other: one_up, high: 5 } }\n"
+                                 "            three: { pair: { of: one_up, other: two_up } }\n"
+                                 "            four: { pair: { of: one_up, other: x, high: 7 } }\n"
+                                 "            five: { pair: { of: x, other: x, high: 4 } }\n" END);
+    const mri_step *step = &support_plan_stage(&plan, "a")->steps[0];
+    static const char *const names[5][2] = {{"x", "y"},
+                                            {"x&one_up", "one_up"},
+                                            {"one_up&two_up", "two_up&one_up"},
+                                            {"one_up", "x&one_up"},
+                                            {"x", "x"}};
+    for (uint32_t use = 0; use < 5; use++) {
+        for (uint32_t i = 0; i < 2; i++) {
+            cr_expect_str_eq(history_of(step, use, i)->name, names[use][i], "use %u", use);
+        }
+    }
+    cr_expect_eq(history_of(step, 1, 0), history_of(step, 3, 1));
+    cr_expect_eq(history_of(step, 1, 0)->bars, 7, "as long as the longest of its users needs");
+    cr_expect_eq(history_of(step, 0, 0), history_of(step, 4, 1));
+    cr_expect_eq(step->history_count, 6);
+    support_plan_close(&plan);
+}
+
+Test(plan_contract, rings_of_a_use_are_its_own) {
+    support_plan plan;
+    support_plan_good(&plan, TOP "      - box:\n"
+                                 "          id: b\n"
+                                 "          outputs:\n"
+                                 "            one: { pair: { low: 3, high: 9 } }\n"
+                                 "            two: { pair: {} }\n"
+                                 "            three: { pair: { low: 4, high: 9 } }\n" END);
+    const mri_step *step = &support_plan_stage(&plan, "a")->steps[0];
+    cr_expect_eq(step->history_count, 4);
+    cr_expect_eq(step->uses[1].series[0], -1, "its options need none");
+    cr_expect_str_eq(step->histories[step->uses[0].series[0]].name, "one.own");
+    cr_expect_str_eq(step->histories[step->uses[2].series[0]].name, "three.own");
+    cr_expect_eq(step->histories[step->uses[2].series[0]].bars, 4);
+    cr_expect_eq(step->uses[0].series[1], -1);
     support_plan_close(&plan);
 }
 
