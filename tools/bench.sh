@@ -9,7 +9,8 @@ bench_names() {
     grep -l '^# mill:' tests/bench/*.py | sed 's|.*/||; s|\.py$||'
 }
 
-# The words of its `# mill:` line: kafka, java or venv, and the programs that it needs.
+# The words of its `# mill:` line: kafka, java, venv or oracle (the environment of ./mill oracle), and the
+# programs that it needs.
 bench_needs() {
     sed -n 's/^# mill: *//p' "tests/bench/$1.py"
 }
@@ -55,7 +56,7 @@ bench_main() {
 
 # What only says or refuses something needs neither a build nor a broker.
 bench_run() {
-    local what=$1 address='' pids='' needs status=0 option before='' programs=' bench_weigh'
+    local what=$1 address='' pids='' needs status=0 option before='' programs=' bench_weigh' python=python3
     shift
     needs=$(bench_needs "$what")
     for option; do
@@ -69,15 +70,21 @@ bench_run() {
     packages_ensure "./mill bench" "$PACKAGES_BUILD$PACKAGES_BENCH"
     case " $needs " in *' venv '*) packages_ensure "./mill bench" "$PACKAGES_VENV" ;; esac
     case " $needs " in *' java '*) bench_java ;; esac
+    case " $needs " in *' oracle '*)
+        packages_ensure "./mill bench" "$PACKAGES_VENV"
+        oracle_venv
+        python=$ORACLE_VENV/bin/python
+        ;;
+    esac
     for option in $needs; do
-        case "$option" in bench_*) programs+=" $option" ;; esac
+        case "$option" in bench_* | oracle_*) programs+=" $option" ;; esac
     done
     # shellcheck disable=SC2086 # names of targets
     cmake_build release millrace $programs
     if [ -z "$address" ]; then
         case " $needs " in *' kafka '*) bench_kafka ;; esac
     fi
-    PYTHONDONTWRITEBYTECODE=1 python3 "tests/bench/$what.py" --binary "$RELEASE_BINARY" \
+    PYTHONDONTWRITEBYTECODE=1 "$python" "tests/bench/$what.py" --binary "$RELEASE_BINARY" \
         --tools build/release/tests/bench --work "$BENCH_WORK/$what" --kafka "$address" \
         --broker-pids "$pids" --port "$(free_ports 1)" "$@" </dev/null || status=$?
     return "$status"
