@@ -1,4 +1,5 @@
-/* chain.c: running flows through steps. The services behind mr_ctx are in services.c. */
+/* chain.c: running flows through steps. The services behind mr_ctx are in services.c, what the times
+ * of timers say in chain_due.c. */
 #include "exec/chain_private.h"
 
 #include <assert.h>
@@ -9,28 +10,8 @@
 #include "base/error.h"
 #include "exec/laps.h"
 
-/* --- time --------------------------------------------------------------------------------------
- */
-
-static int64_t promise(const mri_step *step, int64_t watermark_us) {
-    const mri_use *use = &step->uses[0];
-    if (watermark_us == MR_TIME_NONE || use->op->promise == NULL) return watermark_us;
-    return use->op->promise(use->options, watermark_us);
-}
-
 static void raise_to(int64_t *watermark, int64_t to) {
     if (to > *watermark) *watermark = to;
-}
-
-int64_t mri_chain_watermark(const mri_chain_task *task, mri_edge edge, int64_t input_us) {
-    return edge.step == MRI_FROM_INPUT ? input_us : task->watermarks[edge.step];
-}
-
-void mri_chain_rewind(const mri_chain *chain, mri_chain_task *task, int64_t watermark_us) {
-    for (uint32_t i = 0; i < chain->stage->step_count; i++) {
-        const mri_step *step = &chain->stage->steps[i];
-        task->watermarks[i] = promise(step, mri_chain_watermark(task, step->from, watermark_us));
-    }
 }
 
 /* --- handing on --------------------------------------------------------------------------------
@@ -138,45 +119,51 @@ static void compact(struct run *run) {
 /* --- rows --------------------------------------------------------------------------------------
  */
 
+static mr_status made_on(mri_chain *chain, struct run *run) {
+    const mri_flow *base = chain->base;
+    const uint32_t cause = chain->cause;
+    chain->base = &run->out;
+    chain->cause = run->cause;
+    const mr_status status =
+        hand_on(chain, (mri_edge){.step = (int32_t)run->step->index}, &run->out);
+    chain->base = base;
+    chain->cause = cause;
+    return status;
+}
+
+/* What the step has made goes on; the steps behind it see how far time has come. */
 static mr_status emitted(mri_chain *chain, struct run *run) {
     run->out.watermark_end = chain->task->watermarks[run->step->index];
     run->out.final_us = MR_TIME_NONE;
-    const mr_status status =
-        hand_on(chain, (mri_edge){.step = (int32_t)run->step->index}, &run->out);
+    run->out.parts = run->flow->parts && run->out.batch.rows == 0;
+    const mr_status status = made_on(chain, run);
     run->out.batch.rows = 0;
     return status;
 }
 
-/* Fires what is due up to `until`, each timer at its own time: a watermark that jumps gives what
- * one that crawls would have given. */
-static mr_status fire(mri_chain *chain, struct run *run, int64_t until, int64_t final_us) {
-    const uint32_t index = run->step->index;
-    mri_store *store = &chain->task->store;
-    int64_t *watermark = &chain->task->watermarks[index];
-    const mri_use *use = &run->step->uses[0];
-    mr_ctx *ctx = &run->ctx[0];
-    if (until == MR_TIME_NONE) return MR_OK;
-    for (int64_t due = mri_store_due(store, index); due <= until && due != MR_TIME_END;
-         due = mri_store_due(store, index)) {
-        raise_to(watermark, promise(run->step, due - 1));
-        if (run->emits && run->out.batch.rows == MR_BATCH_ROWS) {
-            const mr_status status = emitted(chain, run);
-            if (status != MR_OK) return status;
-        }
-        const mri_timer timer = mri_store_take_timer(store, index);
-        ctx->watermark_us = due;
-        ctx->watermarks = NULL;
-        ctx->final_us = final_us;
-        ctx->row = ctx->end = 0;
-        const mr_status status = use->op->timer(ctx, timer.slot, timer.id, timer.when_us);
-        if (status != MR_OK) return status;
-    }
-    return MR_OK;
+static mr_status flush(mri_chain *chain, struct run *run) {
+    return run->emits && run->out.batch.rows > 0 ? emitted(chain, run) : MR_OK;
 }
 
-/* First row behind `row` whose watermark has reached `when`. */
-uint32_t mri_row_reaching(const mri_flow *flow, uint32_t row, int64_t when) {
-    uint32_t low = row + 1, high = flow->batch.rows;
+/* A watermark that brings something due behind the step is handed on before any row that comes with
+ * it: a flow can only be left while it has no rows. */
+static mr_status raise_out(mri_chain *chain, struct run *run, int64_t to) {
+    int64_t *watermark = &chain->task->watermarks[run->step->index];
+    if (to <= *watermark) return MR_OK;
+    if (!run->flow->parts || !run->times_below ||
+        !mri_due_below(chain, chain->task, run->step->index, to)) {
+        *watermark = to;
+        return MR_OK;
+    }
+    const mr_status status = flush(chain, run);
+    if (status != MR_OK) return status;
+    *watermark = to;
+    return emitted(chain, run);
+}
+
+/* First row from `row` on whose watermark has reached `when`. */
+static uint32_t row_reaching(const mri_flow *flow, uint32_t row, int64_t when) {
+    uint32_t low = row, high = flow->batch.rows;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         if (flow->watermark[middle] >= when) {
@@ -186,6 +173,64 @@ uint32_t mri_row_reaching(const mri_flow *flow, uint32_t row, int64_t when) {
         }
     }
     return low;
+}
+
+/* First row behind `row`. */
+uint32_t mri_row_reaching(const mri_flow *flow, uint32_t row, int64_t when) {
+    return row_reaching(flow, row + 1, when);
+}
+
+/* Origin of what has moved the watermark to `when`. Rows between may have been left out on the way,
+ * so that is looked up where they came from. A row that was made bears the origin of what moved its
+ * watermark; a row of the input has its watermark from the one before it. */
+static uint32_t cause_of(const mri_chain *chain, const struct run *run, int64_t when) {
+    const mr_batch *rows = &chain->base->batch;
+    const uint32_t row = row_reaching(chain->base, 0, when);
+    if (run->made) return row < rows->rows ? rows->origin[row] : chain->cause;
+    return row > 0 ? rows->origin[row - 1] : chain->cause;
+}
+
+/* Something has fired, or the flow would be left for ever. */
+static bool leaves(const mri_chain *chain, const struct run *run) {
+    const mri_chain_task *task = chain->task;
+    return run->flow->parts && chain->fired && task->full != NULL && task->full(task->arg);
+}
+
+/* Fires what is due up to `until`, each timer at its own time: a watermark that jumps gives what
+ * one that crawls would have given. */
+static mr_status fire(mri_chain *chain, struct run *run, int64_t until, int64_t final_us) {
+    const uint32_t index = run->step->index;
+    mri_store *store = &chain->task->store;
+    const mri_use *use = &run->step->uses[0];
+    mr_ctx *ctx = &run->ctx[0];
+    int64_t caused = MR_TIME_NONE;
+    if (until == MR_TIME_NONE) return MR_OK;
+    for (int64_t due = mri_store_due(store, index); due <= until && due != MR_TIME_END;
+         due = mri_store_due(store, index)) {
+        if (due != caused) run->cause = cause_of(chain, run, due);
+        caused = due;
+        const bool filled = run->emits && run->out.batch.rows == MR_BATCH_ROWS;
+        mr_status status = filled ? emitted(chain, run) : MR_OK;
+        if (status == MR_OK) status = raise_out(chain, run, mri_step_promise(run->step, due - 1));
+        if (status != MR_OK) return status;
+        if (leaves(chain, run)) {
+            chain->left = true;
+            status = flush(chain, run);
+            return status == MR_OK ? MR_AGAIN : status;
+        }
+        const mri_timer timer = mri_store_take_timer(store, index);
+        chain->fired = true;
+        ctx->watermark_us = due;
+        ctx->watermarks = NULL;
+        ctx->final_us = final_us;
+        ctx->row = ctx->end = 0;
+        status = use->op->timer(ctx, timer.slot, timer.id, timer.when_us);
+        if (status == MR_AGAIN) {
+            return mr_fail(chain->err, MR_ERR_STATE, NULL, "a timer makes more than one row");
+        }
+        if (status != MR_OK) return status;
+    }
+    return MR_OK;
 }
 
 /* Counts what each slot gains. A slot may gain only so many values before a long ring turns over
@@ -318,7 +363,7 @@ static mr_status segments(mri_chain *chain, struct run *run) {
     const mri_flow *flow = run->flow;
     const mri_step *step = run->step;
     mri_store *store = &chain->task->store;
-    run->cause = MR_ORIGIN_NONE;
+    run->cause = chain->cause;
     for (uint32_t row = 0; row < flow->batch.rows;) {
         uint32_t end = flow->batch.rows;
         if (step->timers > 0) {
@@ -328,7 +373,8 @@ static mr_status segments(mri_chain *chain, struct run *run) {
             if (due != MR_TIME_END) end = mri_row_reaching(flow, row, due);
         }
         if (run->emits) {
-            raise_to(&chain->task->watermarks[step->index], promise(step, flow->watermark[row]));
+            raise_to(&chain->task->watermarks[step->index],
+                     mri_step_promise(step, flow->watermark[row]));
         }
         if (run->looks_back) end = history_end(run, &flow->batch, row, end);
         const mr_status status = uses_process(chain, run, row, &end);
@@ -360,8 +406,27 @@ static void contexts_begin(mri_chain *chain, struct run *run) {
     }
 }
 
-static mr_status step_emit(mri_chain *chain, struct run *run, const mri_flow *flow) {
+/* What is due has fired. At the end of the input all that is set fires. */
+static mr_status emit_end(mri_chain *chain, struct run *run, const mri_flow *flow) {
     int64_t *watermark = &chain->task->watermarks[run->step->index];
+    if (run->times_below) run->cause = cause_of(chain, run, flow->watermark_end);
+    mr_status status = raise_out(chain, run, mri_step_promise(run->step, flow->watermark_end));
+    if (status == MR_OK && flow->final_us != MR_TIME_NONE) {
+        status = fire(chain, run, MR_TIME_END, flow->final_us);
+    }
+    if (status == MR_OK && flow->parts) status = flush(chain, run);
+    if (status != MR_OK) return status;
+    run->out.watermark_end = *watermark;
+    run->out.parts = flow->parts;
+    run->out.final_us = flow->final_us;
+    if (flow->final_us != MR_TIME_NONE) {
+        /* What a mark in a topic would say: both ways give the same rows behind it. */
+        raise_to(&run->out.final_us, mri_step_promise(run->step, flow->watermark_end));
+    }
+    return made_on(chain, run);
+}
+
+static mr_status step_emit(mri_chain *chain, struct run *run, const mri_flow *flow) {
     run->out = (mri_flow){.watermark = run->emitted_watermark,
                           .origin_count = flow->origin_count,
                           .final_us = MR_TIME_NONE};
@@ -373,20 +438,11 @@ static mr_status step_emit(mri_chain *chain, struct run *run, const mri_flow *fl
                                 .origin = run->gather->origin,
                                 .origins = flow->batch.origins};
     mr_status status = segments(chain, run);
+    /* Where it was left may have been behind this step. */
+    if (status == MR_OK && flow->parts && run->times_below) status = emitted(chain, run);
     if (status == MR_OK) status = fire(chain, run, flow->watermark_end, MR_TIME_NONE);
     if (status != MR_OK) return status;
-    raise_to(watermark, promise(run->step, flow->watermark_end));
-    if (flow->final_us != MR_TIME_NONE) {
-        status = fire(chain, run, MR_TIME_END, flow->final_us);
-        if (status != MR_OK) return status;
-    }
-    run->out.watermark_end = *watermark;
-    run->out.final_us = flow->final_us;
-    if (flow->final_us != MR_TIME_NONE) {
-        /* What a mark in a topic would say: both ways give the same rows behind it. */
-        raise_to(&run->out.final_us, promise(run->step, flow->watermark_end));
-    }
-    return hand_on(chain, (mri_edge){.step = (int32_t)run->step->index}, &run->out);
+    return emit_end(chain, run, flow);
 }
 
 static mr_status step_keep_rows(mri_chain *chain, struct run *run, const mri_flow *flow) {
@@ -437,18 +493,36 @@ static mr_status step_run(mri_chain *chain, uint32_t index, const mri_flow *flow
     const mr_status status =
         run->emits ? step_emit(chain, run, flow) : step_keep_rows(chain, run, flow);
     (void)mri_lap(chain->laps, before);
-    return status == MR_OK ? MR_OK : step_failed(chain, run, status);
+    const bool well = status == MR_OK || (status == MR_AGAIN && chain->left);
+    return well ? status : step_failed(chain, run, status);
 }
 
-mr_status mri_chain_run(mri_chain *chain, mri_chain_task *task, const mri_flow *flow,
-                        mr_error *err) {
+static mr_status flow_run(mri_chain *chain, mri_chain_task *task, const mri_flow *flow,
+                          mr_error *err) {
+    const uint32_t first = flow->batch.rows > 0 ? flow->batch.origin[0] : flow->origin_count;
     chain->task = task;
     chain->err = err;
-    chain->failed = false;
+    chain->failed = chain->left = chain->fired = false;
+    chain->base = flow;
+    chain->cause = first > 0 ? first - 1 : MR_ORIGIN_NONE;
     mri_arena_reset(chain->scratch);
     const mr_status status = hand_on(chain, (mri_edge){.step = MRI_FROM_INPUT}, flow);
     if (status == MR_OK && flow->final_us != MR_TIME_NONE) {
         mri_chain_rewind(chain, task, flow->watermark_end);
     }
     return status;
+}
+
+mr_status mri_chain_run(mri_chain *chain, mri_chain_task *task, const mri_flow *flow,
+                        mr_error *err) {
+    assert(!flow->parts);
+    return flow_run(chain, task, flow, err);
+}
+
+mr_status mri_chain_fire(mri_chain *chain, mri_chain_task *task, const mri_flow *flow, bool *more,
+                         mr_error *err) {
+    assert(flow->parts && flow->batch.rows == 0);
+    const mr_status status = flow_run(chain, task, flow, err);
+    *more = status == MR_AGAIN;
+    return *more ? MR_OK : status;
 }

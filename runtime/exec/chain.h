@@ -14,9 +14,10 @@
 typedef struct mri_flow {
     mr_batch batch;
     const int64_t *watermark; /* per row: before it */
-    uint32_t origin_count;
-    int64_t watermark_end; /* behind the last row; MR_TIME_NONE: none yet */
-    int64_t final_us;      /* the input ends here, at this event time; else MR_TIME_NONE */
+    uint32_t origin_count;    /* the last one before the first row has moved the watermark there */
+    int64_t watermark_end;    /* behind the last row; MR_TIME_NONE: none yet */
+    int64_t final_us;         /* the input ends here, at this event time; else MR_TIME_NONE */
+    bool parts;               /* it has no rows, and may be left when the task is full */
 } mri_flow;
 
 /* Receives what comes out of an edge that outputs or sinks read. */
@@ -37,6 +38,8 @@ typedef struct mri_chain_task {
     mr_status (*refuse)(void *arg, const mri_step *step, const mri_flow *flow, uint32_t row,
                         const char *reason, mr_error *err);
     mri_flow_fn *consume;
+    /* The transaction holds as much as it should. NULL: it never does. */
+    bool (*full)(void *arg);
     void *arg;
 } mri_chain_task;
 
@@ -50,11 +53,20 @@ const mri_layout *const *mri_chain_layouts(const mri_chain *chain);
 uint32_t mri_chain_counters(const mri_chain *chain);
 /* Sum over all counters of a name: "late". */
 int64_t mri_chain_counter(const mri_chain *chain, const int64_t *counters, const char *name);
-/* Sets the watermarks of all edges as they follow from the input's: after a restore or an abort. */
+/* Sets the watermarks of all edges as they follow from the input's: after a restore or an abort. An
+ * edge behind timers that are due and have not fired is where they hold it. */
 void mri_chain_rewind(const mri_chain *chain, mri_chain_task *task, int64_t watermark_us);
 /* Runs a flow through all steps. The batch borrows from the caller until it returns. */
 mr_status mri_chain_run(mri_chain *chain, mri_chain_task *task, const mri_flow *flow,
                         mr_error *err);
+/* Runs a flow without rows, by which time moves. *more: the task was full before everything that is
+ * due had fired: commit, and call again, and nothing else before. */
+mr_status mri_chain_fire(mri_chain *chain, mri_chain_task *task, const mri_flow *flow, bool *more,
+                         mr_error *err);
+/* Timers that are set. */
+uint64_t mri_chain_timers(const mri_chain_task *task, uint32_t steps);
+/* The least watermark of the input at which one of them is due; MR_TIME_END: there is none. */
+int64_t mri_chain_due(mri_chain *chain, mri_chain_task *task, int64_t watermark_us);
 /* The watermark of an edge. */
 int64_t mri_chain_watermark(const mri_chain_task *task, mri_edge edge, int64_t input_us);
 

@@ -127,6 +127,20 @@ static mr_status run_open(mri_chain *chain, uint32_t index, mr_error *err) {
     return status;
 }
 
+/* Steps stand in the order in which rows reach them. */
+static void relations_find(mri_chain *chain) {
+    for (uint32_t i = 0; i < chain->stage->step_count; i++) {
+        const int32_t from = chain->stage->steps[i].from.step;
+        if (from >= 0) chain->runs[i].made = chain->runs[from].made || chain->runs[from].emits;
+    }
+    for (uint32_t i = chain->stage->step_count; i > 0; i--) {
+        const mri_step *step = &chain->stage->steps[i - 1];
+        if (step->from.step < 0) continue;
+        chain->runs[step->from.step].times_below |=
+            step->timers > 0 || chain->runs[i - 1].times_below;
+    }
+}
+
 static uint32_t counters_of(const mri_stage *stage) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < stage->step_count; i++) {
@@ -149,6 +163,7 @@ mr_status mri_chain_open(const mri_stage *stage, mri_chain **out, mr_error *err)
     chain->stage = stage;
     chain->runs = mri_alloc_array(arena, stage->step_count, sizeof *chain->runs);
     chain->layouts = mri_alloc_array(arena, stage->step_count, sizeof *chain->layouts);
+    chain->reached = mri_alloc_array(arena, stage->step_count, sizeof *chain->reached);
     chain->counter_names = mri_alloc_array(arena, counters_of(stage), sizeof(char *));
     mr_status status = MR_OK;
     for (uint32_t i = 0; status == MR_OK && i < stage->step_count; i++) {
@@ -158,6 +173,7 @@ mr_status mri_chain_open(const mri_stage *stage, mri_chain **out, mr_error *err)
         mri_chain_close(chain);
         return status;
     }
+    relations_find(chain);
     *out = chain;
     return MR_OK;
 }

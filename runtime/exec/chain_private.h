@@ -1,4 +1,4 @@
-/* chain_private.h: between chain.c, chain_open.c and services.c only. */
+/* chain_private.h: between chain.c, chain_due.c, chain_open.c and services.c only. */
 #ifndef MRI_CHAIN_PRIVATE_H
 #define MRI_CHAIN_PRIVATE_H
 
@@ -30,6 +30,8 @@ struct run {
     mri_chain *chain;
     const mri_step *step;
     bool emits;
+    bool made;            /* its input are rows that a step before it has made */
+    bool times_below;     /* a step behind it has timers */
     mr_ctx *ctx;          /* per use */
     mr_batch *out_batch;  /* what ctx->out[0] points to */
     const mri_flow *flow; /* its input now */
@@ -42,8 +44,8 @@ struct run {
     uint8_t *refused; /* per row of `flow`; valid when `rejects` is not 0 */
     uint32_t rejects;
     mr_status refused_status; /* of the first refusal that was more than leaving a row out */
-    uint32_t cause;     /* origin of the row that moved the watermark last, for rows of timers */
-    mr_past_row **past; /* per history and row */
+    uint32_t cause;           /* origin of what moved the watermark last, for rows of timers */
+    mr_past_row **past;       /* per history and row */
     int32_t (*past_ring)[MR_HISTORIES_MAX]; /* per use and history: ring, or -1 */
     bool looks_back;                        /* some use reads the past of a column */
     uint32_t segment, rows_per_slot;
@@ -65,6 +67,11 @@ struct mri_chain {
     mr_arena *scratch;     /* emptied before every flow */
     mri_chain_task *task;  /* running now */
     struct mri_laps *laps; /* NULL: nobody asks for the time */
+    const mri_flow *base;  /* what the step at work reads, as it was before rows were left out */
+    uint32_t cause;        /* origin of what moved the watermark in front of its first row */
+    bool fired;            /* in this run */
+    bool left;             /* the flow was left, and MR_AGAIN says so */
+    int64_t *reached;      /* per step, for mri_chain_due() */
     mr_error *err;
     bool failed; /* the error names its step already */
 };
@@ -72,5 +79,10 @@ struct mri_chain {
 extern const mr_services mri_services;
 
 uint32_t mri_row_reaching(const mri_flow *flow, uint32_t row, int64_t when);
+
+/* chain_due.c: where the watermark behind a step is, given the one before it. */
+int64_t mri_step_promise(const mri_step *step, int64_t watermark_us);
+/* A watermark of the step's output brings something due behind it. */
+bool mri_due_below(mri_chain *chain, mri_chain_task *task, uint32_t step, int64_t watermark_us);
 
 #endif

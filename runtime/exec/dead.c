@@ -345,10 +345,25 @@ mr_status mri_dead_send(mri_task *task, mr_error *err) {
                 worker->log->ops->publish(worker->log, dead->topic, partition, &record, 1, err);
             continue;
         }
-        status = worker->log->ops->send(worker->member, dead->topic, partition, &record, err);
+        status = mri_worker_send(worker, dead->topic, partition, &record, err);
     }
     mri_dead_drop(task);
     return status;
+}
+
+void mri_refusals_forget(mri_task *task, mri_reason reason, int64_t kept, int64_t count) {
+    struct mri_worker *worker = task->worker;
+    struct mri_dead *dead = worker->dead;
+    if (count == 0) return;
+    worker->stats.rejected -= count;
+    if (worker->stage->on_error != MRI_DLQ) {
+        worker->stats.dropped[reason] -= count;
+        return;
+    }
+    worker->stats.dead[reason] -= count;
+    memmove(dead->letters + kept, dead->letters + kept + count,
+            (size_t)(dead->count - kept - count) * sizeof *dead->letters);
+    dead->count -= (uint32_t)count;
 }
 
 /* --- on_error ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/number.h"
 #include "exec/task.h"
@@ -57,7 +58,7 @@ mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_erro
     return mri_keymap_slot(keys, text->data, text->size, &batch->slot[row], err);
 }
 
-void mri_input_move(struct mri_worker *worker, mr_batch *batch, uint32_t from, uint32_t to) {
+void mri_input_move(mr_batch *batch, uint32_t from, uint32_t to) {
     if (from == to) return;
     for (uint32_t i = 0; i < batch->column_count; i++) {
         mr_column *column = &batch->columns[i];
@@ -65,17 +66,26 @@ void mri_input_move(struct mri_worker *worker, mr_batch *batch, uint32_t from, u
         mri_cell_copy(column, from, to);
     }
     batch->time_us[to] = batch->time_us[from];
-    worker->origins[to] = worker->origins[from];
-    worker->origin_record[to] = worker->origin_record[from];
+    batch->origin[to] = batch->origin[from];
 }
 
-mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,
-                       mr_error *err) {
+mr_batch mri_worker_batch(const struct mri_worker *worker, uint32_t capacity) {
+    return (mr_batch){.capacity = capacity,
+                      .column_count = worker->stage->in->count,
+                      .columns = worker->columns,
+                      .slot = worker->slot,
+                      .time_us = worker->time_us,
+                      .origin = worker->origin,
+                      .origins = worker->origins};
+}
+
+mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins,
+                       int64_t watermark_us, int64_t final_us, mr_error *err) {
     struct mri_worker *worker = task->worker;
     const mri_flow flow = {.batch = *batch,
                            .watermark = worker->watermark,
                            .origin_count = origins,
-                           .watermark_end = task->time.watermark_us,
+                           .watermark_end = watermark_us,
                            .final_us = final_us};
     task->dirty = true;
     worker->stats.rows_in += batch->rows;
@@ -95,18 +105,18 @@ mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, 
 struct filling {
     mr_batch batch;   /* rows that are settled */
     uint32_t decoded; /* end of those that are only decoded */
+    uint32_t origins; /* rows so far that have been decoded, of all batches of a fetch */
+    uint32_t nulled[SETTLE_ROWS]; /* of those that are only decoded */
+    mri_moment moment;
+    int64_t before_us; /* the watermark before the last row that was settled */
 };
 
 static void filling_begin(mri_task *task, struct filling *f) {
     struct mri_worker *worker = task->worker;
     mri_arena_reset(worker->strings);
-    *f = (struct filling){.batch = {.capacity = MR_BATCH_ROWS,
-                                    .column_count = worker->stage->in->count,
-                                    .columns = worker->columns,
-                                    .slot = worker->slot,
-                                    .time_us = worker->time_us,
-                                    .origin = worker->origin,
-                                    .origins = worker->origins}};
+    f->batch = mri_worker_batch(worker, MR_BATCH_ROWS);
+    f->decoded = f->origins = 0;
+    f->moment = mri_moment_next(task);
 }
 
 static mr_status row_time(const mri_task *task, struct filling *f, uint32_t row, mr_error *err) {
@@ -174,27 +184,57 @@ static mr_status row_settle(mri_task *task, struct filling *f, uint32_t row, mri
     return mri_input_slots(task, &f->batch, row, why);
 }
 
-static mr_status rows_settle(mri_task *task, struct filling *f, mr_error *err) {
+/* Runs what is settled, of which time has moved behind `before_us` by the last row of `origins`, or by
+ * a mark behind it. */
+static mr_status settled_run(mri_task *task, struct filling *f, uint32_t origins, int64_t before_us,
+                             int64_t final_us, mr_error *err) {
+    const mr_status status = mri_moment_run(task, &f->batch, origins, before_us, final_us, err);
+    f->batch.rows = 0;
+    f->moment = mri_moment_next(task);
+    return status;
+}
+
+/* Moves the row to where it belongs, behind those that are settled. */
+static mr_status row_place(mri_task *task, struct filling *f, uint32_t from, mr_error *err) {
     struct mri_worker *worker = task->worker;
+    const uint32_t row = f->batch.rows;
+    mri_reason reason;
+    mr_error why;
+    mri_input_move(&f->batch, from, row);
+    mr_status status = row_settle(task, f, row, &reason, &why);
+    if (status != MR_OK) {
+        const mri_record *record = &worker->records[worker->origin_record[f->batch.origin[row]]];
+        return record_failed(task, record, reason, status, &why, err);
+    }
+    status = check_partition(task, f, row, err);
+    worker->watermark[row] = task->time.watermark_us;
+    f->batch.rows++;
+    mri_time_row(&task->time, f->batch.time_us[row], worker->input->marks);
+    return status;
+}
+
+/* A moment that is left takes none of the rows behind it: they come again, and task->next says from
+ * where on. `marked`: the record of the last one has a mark, which moves time with it. */
+static mr_status rows_settle(mri_task *task, struct filling *f, bool marked, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const uint32_t first = f->batch.rows;
     mr_status status = MR_OK;
-    if (f->decoded == f->batch.rows) return MR_OK;
+    if (f->decoded == first) return MR_OK;
     const uint32_t before = mri_lap(&worker->laps, MRI_PART_SLOT);
-    for (uint32_t from = f->batch.rows; status == MR_OK && from < f->decoded; from++) {
-        const uint32_t row = f->batch.rows;
-        mri_reason reason;
-        mr_error why;
-        mri_input_move(worker, &f->batch, from, row);
-        status = row_settle(task, f, row, &reason, &why);
-        if (status != MR_OK) {
-            const mri_record *record = &worker->records[worker->origin_record[row]];
-            status = record_failed(task, record, reason, status, &why, err);
+    for (uint32_t from = first; status == MR_OK && from < f->decoded; from++) {
+        const uint32_t origin = f->batch.origin[from];
+        f->before_us = task->time.watermark_us;
+        worker->stats.nulled += f->nulled[from - first];
+        status = row_place(task, f, from, err);
+        if (status != MR_OK || (marked && from + 1 == f->decoded)) continue;
+        if (!mri_moment_comes(task, &f->moment, f->before_us, task->time.watermark_us,
+                              f->batch.rows)) {
             continue;
         }
-        status = check_partition(task, f, row, err);
-        worker->watermark[row] = task->time.watermark_us;
-        f->batch.origin[row] = row;
-        f->batch.rows++;
-        mri_time_row(&task->time, f->batch.time_us[row], worker->input->marks);
+        status = settled_run(task, f, origin + 1, f->before_us, MR_TIME_NONE, err);
+        if (!task->time.firing.on) continue;
+        task->next = worker->origins[origin].offset + 1;
+        break;
     }
     f->decoded = f->batch.rows;
     (void)mri_lap(&worker->laps, before);
@@ -213,18 +253,20 @@ static mr_status record_row(mri_task *task, const mri_record *record, struct fil
     mr_status status =
         mri_rows_read(worker->input_rows, record, &target, row, &nulled, &reason, &why);
     if (status == MR_OK) {
-        worker->stats.nulled += nulled;
-        worker->origin_record[row] = (uint32_t)(record - worker->records);
-        worker->origins[row] =
+        f->nulled[row - f->batch.rows] = (uint32_t)nulled;
+        f->batch.origin[row] = f->origins;
+        worker->origin_record[f->origins] = (uint32_t)(record - worker->records);
+        worker->origins[f->origins++] =
             (mr_origin){.offset = record->offset, .ingest_us = record->ingest_us};
         f->decoded++;
-        return f->decoded - f->batch.rows < SETTLE_ROWS ? MR_OK : rows_settle(task, f, err);
+        return MR_OK;
     }
     if (status == MR_ERR_RECORD && why.option != NULL) {
         reason = reason_of_column(worker->stage, why.option);
     }
-    const mr_status settled = rows_settle(task, f, err);
-    return settled != MR_OK ? settled : record_failed(task, record, reason, status, &why, err);
+    const mr_status settled = rows_settle(task, f, false, err);
+    if (settled != MR_OK || task->time.firing.on) return settled;
+    return record_failed(task, record, reason, status, &why, err);
 }
 
 /* *final_us: the mark ended the input. */
@@ -248,7 +290,7 @@ static mr_status record_mark(mri_task *task, const mri_record *record, int64_t *
 static mr_status run_end(mri_task *task, int64_t final_us, mr_error *err) {
     struct filling f;
     filling_begin(task, &f);
-    return mri_task_run(task, &f.batch, 0, final_us, err);
+    return mri_moment_run(task, &f.batch, 0, task->time.watermark_us, final_us, err);
 }
 
 /* Where the input stood when this run saw it first. */
@@ -301,30 +343,68 @@ static mr_status idle_rule(mri_task *task, bool *progress, mr_error *err) {
 /* --- a turn --------------------------------------------------------------------------------------
  */
 
+/* Those from task->next on come again with the next fetch. */
+static mr_status records_back(mri_task *task, uint32_t count, mr_error *err) {
+    struct mri_worker *worker = task->worker;
+    const mri_log_ops *ops = worker->log->ops;
+    uint32_t back = 0;
+    while (back < count && worker->records[count - 1 - back].offset >= task->next) {
+        back++;
+    }
+    if (back == 0 || MRI_MUTANT("moment-commits-rows")) return MR_OK;
+    if (ops->unfetch != NULL) {
+        ops->unfetch(worker->member, 0, task->partition, back);
+        return MR_OK;
+    }
+    return ops->seek(worker->member, 0, task->partition, task->next, err);
+}
+
+/* A mark moves time together with the row of its record, if that has one. */
+static mr_status mark_take(mri_task *task, const mri_record *record, struct filling *f,
+                           mr_error *err) {
+    const bool rows = f->decoded > f->batch.rows && record->value != NULL;
+    int64_t final_us = MR_TIME_NONE;
+    mr_status status = rows_settle(task, f, rows, err);
+    if (status != MR_OK || task->time.firing.on) return status;
+    const int64_t before_us = rows ? f->before_us : task->time.watermark_us;
+    status = record_mark(task, record, &final_us, err);
+    if (status != MR_OK) return status;
+    task->next = record->offset + 1;
+    if (final_us == MR_TIME_NONE &&
+        !mri_moment_comes(task, &f->moment, before_us, task->time.watermark_us, f->batch.rows)) {
+        return MR_OK;
+    }
+    status = settled_run(task, f, f->origins, before_us, final_us, err);
+    f->decoded = 0;
+    return status;
+}
+
+/* A record with what it has. Where a moment was left, task->next says how far it is. */
+static mr_status record_take(mri_task *task, const mri_record *record, struct filling *f,
+                             mr_error *err) {
+    mr_status status = record->value != NULL ? record_row(task, record, f, err) : MR_OK;
+    if (status != MR_OK || task->time.firing.on) return status;
+    if (record->mark != NULL && task->worker->input->marks) {
+        return mark_take(task, record, f, err);
+    }
+    task->next = record->offset + 1;
+    const bool full = f->decoded - f->batch.rows == SETTLE_ROWS;
+    return full ? rows_settle(task, f, false, err) : MR_OK;
+}
+
 static mr_status records_run(mri_task *task, uint32_t count, mr_error *err) {
     struct mri_worker *worker = task->worker;
     struct filling f;
     mr_status status = MR_OK;
     filling_begin(task, &f);
-    for (uint32_t i = 0; i < count; i++) {
-        const mri_record *record = &worker->records[i];
-        int64_t final_us = MR_TIME_NONE;
-        if (record->value != NULL) {
-            status = record_row(task, record, &f, err);
-        }
-        if (status == MR_OK && record->mark != NULL && worker->input->marks) {
-            status = rows_settle(task, &f, err);
-            if (status == MR_OK) status = record_mark(task, record, &final_us, err);
-        }
+    for (uint32_t i = 0; i < count && !task->time.firing.on; i++) {
+        status = record_take(task, &worker->records[i], &f, err);
         if (status != MR_OK) return status;
-        task->next = record->offset + 1;
-        if (final_us == MR_TIME_NONE) continue;
-        status = mri_task_run(task, &f.batch, f.batch.rows, final_us, err);
-        if (status != MR_OK) return status;
-        filling_begin(task, &f);
     }
-    status = rows_settle(task, &f, err);
-    return status == MR_OK ? mri_task_run(task, &f.batch, f.batch.rows, MR_TIME_NONE, err) : status;
+    if (!task->time.firing.on) status = rows_settle(task, &f, false, err);
+    if (status != MR_OK) return status;
+    if (task->time.firing.on) return records_back(task, count, err);
+    return mri_task_run(task, &f.batch, f.origins, task->time.watermark_us, MR_TIME_NONE, err);
 }
 
 /* How many records this turn may take: until the end, what has come since is not of this run. */
@@ -362,14 +442,16 @@ static mr_status input_turn(mri_task *task, bool *progress, mr_error *err) {
         (void)mri_lap(&worker->laps, MRI_PART_DECODE);
         status = records_run(task, count, err);
     }
-    if (status != MR_OK || worker->input->marks) return status;
+    if (status != MR_OK || worker->input->marks || task->time.firing.on) return status;
     if (worker->config.until_end) return end_by_offset(task, progress, err);
     return count == 0 ? idle_rule(task, progress, err) : MR_OK;
 }
 
 mr_status mri_input_turn(mri_task *task, bool *progress, mr_error *err) {
     struct mri_worker *worker = task->worker;
-    mr_status status = input_turn(task, progress, err);
+    const bool goes_on = task->time.firing.on;
+    *progress = *progress || goes_on;
+    mr_status status = goes_on ? mri_moment_go_on(task, err) : input_turn(task, progress, err);
     (void)mri_lap(&worker->laps, MRI_PART_FETCH); /* batches that are given back belong to it */
     if (status == MR_OK) status = mri_dead_send(task, err);
     /* Many partitions would hold as many batches. */

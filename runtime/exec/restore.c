@@ -293,8 +293,9 @@ static mr_status restore_end(mri_task *task, mri_restore_next *next, mr_error *e
         mri_topic_has_one_writer(worker->plan, worker->input)) {
         mri_time_one_writer(&task->time);
     }
+    mri_moment_restored(task);
     mri_time_copy(&task->time_committed, &task->time);
-    mri_chain_rewind(worker->chain, &task->chain, task->time.watermark_us);
+    mri_moment_rewind(task);
     return mri_task_begin(task, err);
 }
 

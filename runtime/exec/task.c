@@ -47,6 +47,12 @@ static mr_status refuse(void *arg, const mri_step *step, const mri_flow *flow, u
 /* --- open and close ------------------------------------------------------------------------------
  */
 
+static bool full(void *arg) {
+    const mri_task *task = arg;
+    const struct mri_worker *worker = task->worker;
+    return mri_worker_full(worker, worker->undo_others + task->chain.store.undo.end);
+}
+
 static void task_name(mri_task *task) {
     const struct mri_worker *worker = task->worker;
     if (worker->input == NULL) {
@@ -112,6 +118,7 @@ mr_status mri_task_open(struct mri_worker *worker, const struct mri_opening *ope
     task->chain.where = task->where;
     task->chain.consume = consume;
     task->chain.refuse = refuse;
+    task->chain.full = full;
     task->chain.arg = task;
     mri_time_init(&task->time);
     mri_time_init(&task->time_committed);
@@ -156,12 +163,12 @@ static mr_status put_in(mri_task *task, const char *topic, uint32_t partition, c
                                .value_size = (uint32_t)value_size,
                                .ingest_us = MR_TIME_NONE,
                                .timestamp_ms = worker->env->wall_us(worker->env->self) / 1000};
-    const mr_status status = worker->log->ops->begin(worker->member, err);
-    if (status != MR_OK) return status;
     if (MRI_MUTANT("changelog-outside")) {
+        const mr_status status = worker->log->ops->begin(worker->member, err);
+        if (status != MR_OK) return status;
         return worker->log->ops->publish(worker->log, topic, partition, &record, 1, err);
     }
-    return worker->log->ops->send(worker->member, topic, partition, &record, err);
+    return mri_worker_send(worker, topic, partition, &record, err);
 }
 
 static mr_status put(void *arg, const void *key, size_t key_size, const void *value,
@@ -196,6 +203,7 @@ static mr_status seal_own(mri_task *task, mr_error *err) {
     struct mri_worker *worker = task->worker;
     mri_text text = {0};
     task->time.commits++;
+    mri_moment_seal(task);
     mri_time_format(&task->time, &text);
     mr_status status = put_own(task, "time", "", text.data, text.size, err);
     if (status == MR_OK) status = put_layout(task, err);
@@ -227,6 +235,7 @@ void mri_task_committed(mri_task *task) {
     struct mri_worker *worker = task->worker;
     const uint32_t counters = mri_chain_counters(worker->chain);
     mri_store_commit(&task->chain.store);
+    worker->stats.moments_left += task->time.firing.on;
     mri_time_copy(&task->time_committed, &task->time);
     task->next_committed = task->next;
     task->ends_committed = task->ends;
@@ -256,7 +265,7 @@ mr_status mri_task_rollback(mri_task *task, mr_error *err) {
     const uint32_t counters = mri_chain_counters(worker->chain);
     mri_store_rollback(&task->chain.store);
     if (!MRI_MUTANT("time-not-undone")) mri_time_copy(&task->time, &task->time_committed);
-    mri_chain_rewind(worker->chain, &task->chain, task->time.watermark_us);
+    mri_moment_rewind(task);
     memcpy(task->chain.counters, task->counters_committed,
            counters * sizeof *task->counters_committed);
     task->chain.rejected = task->rejected_committed;
@@ -288,5 +297,6 @@ bool mri_task_ended(const mri_task *task) {
     const bool unmarked = worker->input != NULL && !worker->input->marks;
     if (worker->config.until_end && unmarked && task->target == MRI_OFFSET_NONE) return false;
     if (task->source != NULL && !task->source->ctx.ended) return false;
-    return task->time.final_us != MR_TIME_NONE && task->next >= task->target && !task->dirty;
+    return task->time.final_us != MR_TIME_NONE && !task->time.firing.on &&
+           task->next >= task->target && !task->dirty;
 }

@@ -7,6 +7,7 @@
  *   dead.c     on_error, dead letters
  *   output.c   rows of an edge to records      sink.c     rows of an edge to sinks
  *   time.c     watermarks and marks            schemas.c  <pipeline>.schemas
+ *   moment.c   what is due, in one transaction or several
  *   snapshot.c when local snapshots are made
  *   stats.c    what others see of a worker     laps.c     what it does with its time
  *   layout.c, edit.c, task_layout.c  whose state it is, and what an edit of the file means for it
@@ -48,6 +49,27 @@ struct writer_time {
     bool final; /* said since the last end */
 };
 
+/* The record that moved the watermark, as what it causes remembers it. */
+typedef struct mri_cause {
+    bool known;
+    int64_t offset, timestamp_ms, ingest_us;
+    mri_text headers;
+} mri_cause;
+
+struct edge_time { /* of what comes out of a step */
+    uint32_t step; /* hash of its name */
+    int64_t time_us;
+};
+
+/* What has become due and does not fit into one transaction: `on` from the first to the last but one
+ * of those it takes. Timers that have not fired are part of the state as ever; this is the rest. */
+typedef struct mri_task_firing {
+    bool on;
+    mri_cause cause;
+    struct edge_time *edges;
+    uint32_t edge_count, edge_capacity;
+} mri_task_firing;
+
 /* Everything that decides the watermark of the input; saved with every commit. */
 typedef struct mri_task_time {
     int64_t rows_us;      /* largest event time of rows */
@@ -59,6 +81,7 @@ typedef struct mri_task_time {
     uint32_t by_writer_capacity;
     uint64_t lineage; /* drawn when the changelog was empty: another one has another; 0: none yet */
     uint64_t commits; /* of this task, since then */
+    mri_task_firing firing;
 } mri_task_time;
 
 void mri_time_init(mri_task_time *time);
@@ -77,6 +100,7 @@ bool mri_time_all_final(const mri_task_time *time, int64_t *final_us);
 void mri_time_end(mri_task_time *time, int64_t final_us);
 void mri_time_format(const mri_task_time *time, mri_text *out);
 bool mri_time_parse(mri_task_time *time, const void *data, size_t size);
+struct edge_time *mri_time_edges(mri_task_time *time, uint32_t count); /* room for so many */
 
 /* --- schemas -----------------------------------------------------------------------------------
  */
@@ -167,6 +191,10 @@ typedef struct mri_task_source {
     size_t position_size, sealed_size;
     bool open;
     uint32_t before_read; /* what was at work, while bytes of a file are read */
+    char *polled;         /* where the last poll began */
+    size_t polled_size;
+    int64_t refused; /* by the last poll */
+    bool again;      /* what it gives has been taken already */
 } mri_task_source;
 
 /* --- snapshots ---------------------------------------------------------------------------------
@@ -289,6 +317,8 @@ struct mri_worker {
     bool assigned, progressed;
     bool sends_now;        /* rows do not wait for a commit: delivery: at-least-once */
     bool draining;         /* marks do not wait for their turn */
+    size_t undo_others;    /* bytes of notes of the tasks whose turn it is not */
+    size_t sent_bytes;     /* of records in the running transaction */
     bool torn;             /* a rollback did not come to its end */
     bool unsure;           /* whether the last commit took place, before the log has looked */
     const mri_task *asker; /* may ask for the end of its input in this turn; NULL: nobody */
@@ -333,6 +363,11 @@ void mri_worker_buffers(struct mri_worker *worker);
 mr_status mri_worker_commit(struct mri_worker *worker, mr_error *err);
 /* Everything stands where the last commit left it, or still has to be brought there. */
 mr_status mri_worker_rollback(struct mri_worker *worker, mr_error *err);
+/* The transaction holds as much as it should. */
+bool mri_worker_full(const struct mri_worker *worker, size_t undo);
+/* Adds a record to the transaction, which it opens. */
+mr_status mri_worker_send(struct mri_worker *worker, const char *topic, uint32_t partition,
+                          const mri_record *record, mr_error *err);
 /* The caller of the worker will try again. */
 bool mri_worth_trying(mr_status status);
 
@@ -414,11 +449,45 @@ mr_status mri_feed_turn(mri_task *task, bool *progress, mr_error *err);
 uint32_t mri_input_known(mri_task *task, const mr_batch *batch, uint32_t row, uint32_t end);
 /* The slot of one row of the worker's buffers. MR_ERR_RECORD: it has no key. */
 mr_status mri_input_slots(mri_task *task, mr_batch *batch, uint32_t row, mr_error *err);
-/* A row of the worker's buffers takes the place of one that was refused. */
-void mri_input_move(struct mri_worker *worker, mr_batch *batch, uint32_t from, uint32_t to);
-/* Runs the rows in the worker's buffers; final_us: see mri_flow. */
-mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t final_us,
-                       mr_error *err);
+/* A row of the worker's buffers takes the place of one that is not there any more. */
+void mri_input_move(mr_batch *batch, uint32_t from, uint32_t to);
+/* The worker's buffers, without rows. */
+mr_batch mri_worker_batch(const struct mri_worker *worker, uint32_t capacity);
+/* Runs the rows in the worker's buffers, up to this watermark; final_us: see mri_flow. */
+mr_status mri_task_run(mri_task *task, const mr_batch *batch, uint32_t origins,
+                       int64_t watermark_us, int64_t final_us, mr_error *err);
+
+/* What the next moves of time may bring. */
+typedef struct mri_moment {
+    uint64_t timers;
+    int64_t due_us;  /* watermark of the input at which one of them is due; MR_TIME_END: none */
+    int64_t move_us; /* a shorter move of time that does not reach it is nothing to look at */
+} mri_moment;
+
+mri_moment mri_moment_next(mri_task *task);
+/* Between these two times nothing large can come: see mri_moment_comes(). */
+static inline bool mri_moment_far(const mri_moment *moment, int64_t before_us, int64_t now_us) {
+    return now_us == before_us || (now_us < moment->due_us && now_us - moment->move_us < before_us);
+}
+bool mri_moment_large(const mri_task *task, const mri_moment *moment, int64_t before_us,
+                      int64_t now_us, uint32_t rows);
+/* Time moves, with `rows` rows that have not been run, and that may bring too much for one flow: they
+ * and what is due are to be run by mri_moment_run() before others are looked at. */
+static inline bool mri_moment_comes(const mri_task *task, const mri_moment *moment,
+                                    int64_t before_us, int64_t now_us, uint32_t rows) {
+    return !mri_moment_far(moment, before_us, now_us) &&
+           mri_moment_large(task, moment, before_us, now_us, rows);
+}
+/* Runs the rows up to `before_us`, then what is due now, or at the end of the input all that is set.
+ * With task->time.firing.on it was too much; the next turns go on with mri_moment_go_on(), and rows
+ * that have been read and are not among these have to be given back. */
+mr_status mri_moment_run(mri_task *task, const mr_batch *batch, uint32_t origins, int64_t before_us,
+                         int64_t final_us, mr_error *err);
+mr_status mri_moment_go_on(mri_task *task, mr_error *err);
+/* Before its time is saved; after its time was set back, or restored. */
+void mri_moment_seal(mri_task *task);
+void mri_moment_rewind(mri_task *task);
+void mri_moment_restored(mri_task *task);
 /* What the value of a dead letter is. */
 #define MRI_LETTER_RECORD "record" /* the bytes of the record */
 #define MRI_LETTER_ROW    "row"    /* a row that no record says, as JSON */
@@ -449,6 +518,10 @@ mr_status mri_task_refuse(mri_task *task, const mri_refusal *refusal, mr_error *
 /* Rows of this edge come from a step that makes rows. */
 bool mri_edge_is_made(const mri_stage *stage, mri_edge edge);
 const mr_schema *mri_edge_schema(const mri_stage *stage, mri_edge edge);
+
+/* The refusals of a batch begin with some for this reason, of which `count` behind the first `kept`
+ * come again. */
+void mri_refusals_forget(mri_task *task, mri_reason reason, int64_t kept, int64_t count);
 
 /* Topic of dead letters. */
 mr_status mri_dead_ensure(mri_log *log, const mri_plan *plan, uint32_t *partitions, mr_error *err);
@@ -485,7 +558,7 @@ void mri_outputs_committed(mri_task *task);
 void mri_outputs_rollback(mri_task *task);
 /* A partition has not been told how far time has come. */
 bool mri_outputs_mark_due(const mri_task *task);
-/* Its marks rest on what only the next commit makes sure. */
+/* Its marks rest on what only a later commit makes sure. */
 bool mri_outputs_marks_held(const mri_task *task);
 
 /* Topics of the stage as the log should have them; partitions found of the input and the outputs.

@@ -6,11 +6,15 @@
 #include "exec/task.h"
 
 enum {
-    TIME_FORMAT = 2,
-    TIME_FORMAT_FIRST = 1, /* without lineage and commits */
+    FORMAT_FIRST = 1, /* without lineage and commits */
+    FORMAT_USUAL = 2,
+    FORMAT_FIRING = 3, /* a moment has been left in its middle: an older millrace refuses it */
     TIME_BYTES = 40,
     TIME_WRITER = 9,
     TIME_TAIL = 16, /* lineage and commits, behind the writers */
+    TIME_EDGE = 12,
+    TIME_CAUSE = 28, /* and its headers */
+    EDGES_MAX = 65536,
 };
 
 void mri_time_init(mri_task_time *time) {
@@ -22,7 +26,19 @@ void mri_time_init(mri_task_time *time) {
 
 void mri_time_free(mri_task_time *time) {
     free(time->by_writer);
-    time->by_writer = NULL;
+    free(time->firing.edges);
+    mri_text_free(&time->firing.cause.headers);
+    *time = (mri_task_time){.by_writer = NULL};
+}
+
+struct edge_time *mri_time_edges(mri_task_time *time, uint32_t count) {
+    mri_task_firing *firing = &time->firing;
+    if (count > firing->edge_capacity) {
+        firing->edges = mri_realloc(firing->edges, count, sizeof *firing->edges);
+        firing->edge_capacity = count;
+    }
+    firing->edge_count = count;
+    return firing->edges;
 }
 
 static void writers_resize(mri_task_time *time, uint32_t writers) {
@@ -40,17 +56,34 @@ void mri_time_one_writer(mri_task_time *time) {
     if (time->writers == 0) writers_resize(time, 1);
 }
 
+static void firing_copy(mri_task_time *to, const mri_task_time *from) {
+    const mri_task_firing *firing = &from->firing;
+    struct edge_time *edges = mri_time_edges(to, firing->edge_count);
+    if (firing->edge_count > 0) memcpy(edges, firing->edges, firing->edge_count * sizeof *edges);
+    const mri_text headers = to->firing.cause.headers, *headers_from = &firing->cause.headers;
+    to->firing.on = firing->on;
+    to->firing.cause = firing->cause;
+    to->firing.cause.headers = headers;
+    mri_text_clear(&to->firing.cause.headers);
+    if (headers_from->size > 0) {
+        mri_text_add(&to->firing.cause.headers, headers_from->data, headers_from->size);
+    }
+}
+
 void mri_time_copy(mri_task_time *to, const mri_task_time *from) {
     to->writers = 0;
     writers_resize(to, from->writers);
+    firing_copy(to, from);
     struct writer_time *by_writer = to->by_writer;
     const uint32_t capacity = to->by_writer_capacity;
+    const mri_task_firing firing = to->firing;
     if (from->writers > 0) {
         memcpy(by_writer, from->by_writer, from->writers * sizeof *by_writer);
     }
     *to = *from;
     to->by_writer = by_writer;
     to->by_writer_capacity = capacity;
+    to->firing = firing;
 }
 
 void mri_time_raise(mri_task_time *time, int64_t watermark_us) {
@@ -126,8 +159,26 @@ void mri_time_end(mri_task_time *time, int64_t final_us) {
     }
 }
 
+static void firing_format(const mri_task_firing *firing, mri_text *out) {
+    const mri_cause *cause = &firing->cause;
+    const uint32_t bytes = (uint32_t)cause->headers.size;
+    const uint8_t known = cause->known;
+    mri_text_add(out, &firing->edge_count, 4);
+    for (uint32_t i = 0; i < firing->edge_count; i++) {
+        mri_text_add(out, &firing->edges[i].step, 4);
+        mri_text_add(out, &firing->edges[i].time_us, 8);
+    }
+    mri_text_add(out, &known, 1);
+    if (!known) return;
+    mri_text_add(out, &cause->offset, 8);
+    mri_text_add(out, &cause->timestamp_ms, 8);
+    mri_text_add(out, &cause->ingest_us, 8);
+    mri_text_add(out, &bytes, 4);
+    mri_text_add(out, cause->headers.data, bytes);
+}
+
 void mri_time_format(const mri_task_time *time, mri_text *out) {
-    const uint32_t format = TIME_FORMAT;
+    const uint32_t format = time->firing.on ? FORMAT_FIRING : FORMAT_USUAL;
     mri_text_clear(out);
     mri_text_add(out, &format, 4);
     mri_text_add(out, &time->rows_us, 8);
@@ -142,6 +193,42 @@ void mri_time_format(const mri_task_time *time, mri_text *out) {
     }
     mri_text_add(out, &time->lineage, 8);
     mri_text_add(out, &time->commits, 8);
+    if (time->firing.on) firing_format(&time->firing, out);
+}
+
+/* What stands behind the tail. */
+static bool firing_parse(mri_task_time *time, const char *at, size_t left) {
+    mri_cause *cause = &time->firing.cause;
+    uint32_t count = 0, bytes = 0;
+    if (left < 4) return false;
+    memcpy(&count, at, 4);
+    at += 4;
+    left -= 4;
+    if (count > EDGES_MAX || left < (size_t)count * TIME_EDGE + 1) return false;
+    struct edge_time *edges = mri_time_edges(time, count);
+    for (uint32_t i = 0; i < count; i++, at += TIME_EDGE, left -= TIME_EDGE) {
+        memcpy(&edges[i].step, at, 4);
+        memcpy(&edges[i].time_us, at + 4, 8);
+    }
+    time->firing.on = true;
+    const bool known = *at++ != 0;
+    left--;
+    if (!known) return left == 0;
+    if (left < TIME_CAUSE) return false;
+    memcpy(&cause->offset, at, 8);
+    memcpy(&cause->timestamp_ms, at + 8, 8);
+    memcpy(&cause->ingest_us, at + 16, 8);
+    memcpy(&bytes, at + 24, 4);
+    if (left != TIME_CAUSE + (size_t)bytes) return false;
+    mri_text_add(&cause->headers, at + TIME_CAUSE, bytes);
+    cause->known = true;
+    return true;
+}
+
+static void firing_clear(mri_task_firing *firing) {
+    firing->on = firing->cause.known = false;
+    firing->edge_count = 0;
+    mri_text_clear(&firing->cause.headers);
 }
 
 bool mri_time_parse(mri_task_time *time, const void *data, size_t size) {
@@ -150,10 +237,11 @@ bool mri_time_parse(mri_task_time *time, const void *data, size_t size) {
     if (size < TIME_BYTES) return false;
     memcpy(&format, at, 4);
     memcpy(&writers, at + 36, 4);
-    if (format < TIME_FORMAT_FIRST || format > TIME_FORMAT || writers > MRI_WRITERS_MAX)
-        return false;
-    const size_t tail = format == TIME_FORMAT ? TIME_TAIL : 0;
-    if (size != TIME_BYTES + (size_t)writers * TIME_WRITER + tail) return false;
+    if (format < FORMAT_FIRST || format > FORMAT_FIRING || writers > MRI_WRITERS_MAX) return false;
+    const size_t tail = format == FORMAT_FIRST ? 0 : TIME_TAIL;
+    const size_t bytes = TIME_BYTES + (size_t)writers * TIME_WRITER + tail;
+    if (size < bytes || (format != FORMAT_FIRING && size != bytes)) return false;
+    firing_clear(&time->firing);
     memcpy(&time->rows_us, at + 4, 8);
     memcpy(&time->wall_us, at + 12, 8);
     memcpy(&time->watermark_us, at + 20, 8);
@@ -168,5 +256,5 @@ bool mri_time_parse(mri_task_time *time, const void *data, size_t size) {
     time->lineage = time->commits = 0;
     if (tail > 0) memcpy(&time->lineage, at, 8);
     if (tail > 0) memcpy(&time->commits, at + 8, 8);
-    return true;
+    return format != FORMAT_FIRING || firing_parse(time, at + tail, size - bytes);
 }

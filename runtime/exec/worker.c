@@ -104,6 +104,7 @@ mr_status mri_worker_open(const mri_worker_config *config, mri_worker **out, mr_
     worker->stats_lock = lock;
     mri_stats_open(worker);
     if (worker->config.undo_bytes_max == 0) worker->config.undo_bytes_max = MRI_UNDO_BYTES_MAX;
+    if (worker->config.moment_timers == 0) worker->config.moment_timers = MRI_MOMENT_TIMERS;
     const mr_status status = worker_open(worker, err);
     if (status != MR_OK) {
         mri_worker_close(worker);
@@ -165,6 +166,7 @@ mr_status mri_worker_rollback(struct mri_worker *worker, mr_error *err) {
     worker->stats.aborts++;
     worker->waiting_since_us = MR_TIME_NONE;
     worker->latency_count = 0;
+    worker->sent_bytes = 0;
     mr_status status = worker->log->ops->abort(worker->member, err);
     for (uint32_t i = 0; status == MR_OK && i < worker->task_count; i++) {
         status = mri_task_rollback(worker->tasks[i], err);
@@ -244,6 +246,7 @@ static mr_status commit(struct mri_worker *worker, mr_error *err) {
     worker->commit_now_us = now_us;
     worker->waiting_since_us = MR_TIME_NONE;
     (void)mri_lap(&worker->laps, MRI_PART_OTHER);
+    worker->sent_bytes = 0;
     mri_snapshots_committed(worker);
     /* Marks that were held. When they do not get through, the commit that follows does not either. */
     (void)rows_send(worker, NULL);
@@ -291,10 +294,6 @@ static size_t undo_bytes(const struct mri_worker *worker) {
     return bytes;
 }
 
-static bool is_half_full(const struct mri_worker *worker, size_t undo) {
-    return undo > (size_t)worker->config.undo_bytes_max / 2;
-}
-
 /* The input has not been drained for a while: nobody waits for a single row now. */
 static bool far_behind(const struct mri_worker *worker, int64_t now_us) {
     return worker->undrained_now_us != MR_TIME_NONE &&
@@ -328,7 +327,7 @@ static bool commit_due(struct mri_worker *worker, bool drained) {
     int64_t min_us = 2 * worker->commit_mean_us;
     if (stage->commit_min_us > min_us) min_us = stage->commit_min_us;
     if (min_us > max_us) min_us = max_us;
-    if (is_half_full(worker, undo_bytes(worker))) return true;
+    if (mri_worker_full(worker, undo_bytes(worker))) return true;
     if (!output_waits(worker)) {
         const bool said = worker->sends_now && stage->commit_max_us > 0;
         const int64_t quiet_us = said ? stage->commit_max_us : COMMIT_QUIET_US;
@@ -414,8 +413,8 @@ static const mri_task *asker(const struct mri_worker *worker) {
 }
 
 /* The windows of all keys close at the same moment of event time, in all tasks: what that changes is
- * committed as soon as there is much of it, and those who did not have their turn come first in the
- * next one. */
+ * committed as soon as there is much of it, and those who did not have their turn, or not all of it,
+ * come first in the next one. */
 static mr_status tasks_turn(struct mri_worker *worker, bool *progress, mr_error *err) {
     const uint32_t first = worker->first_task < worker->task_count ? worker->first_task : 0;
     size_t undo = undo_bytes(worker);
@@ -426,21 +425,29 @@ static mr_status tasks_turn(struct mri_worker *worker, bool *progress, mr_error 
         mri_task *task = worker->tasks[at];
         if (task->must_commit) continue;
         undo -= task->chain.store.undo.end;
+        worker->undo_others = undo;
         const mr_status status = task->source != NULL ? mri_feed_turn(task, progress, err)
                                                       : mri_input_turn(task, progress, err);
         if (status != MR_OK) return status;
         undo += task->chain.store.undo.end;
-        if (is_half_full(worker, undo)) {
-            worker->first_task = at + 1;
+        if (mri_worker_full(worker, undo)) {
+            worker->first_task = task->time.firing.on ? at : at + 1;
             return MR_OK;
         }
     }
     return MR_OK;
 }
 
+static bool any_fires(const struct mri_worker *worker) {
+    for (uint32_t i = 0; i < worker->task_count; i++) {
+        if (worker->tasks[i]->time.firing.on) return true;
+    }
+    return false;
+}
+
 /* How long the log may wait for records: not beyond the next commit that is due. */
 static int64_t wait_of(const struct mri_worker *worker, int64_t wait_us, bool progressed) {
-    if (progressed || worker->opening_count > 0) return 0;
+    if (progressed || worker->opening_count > 0 || any_fires(worker)) return 0;
     const mri_task *source = worker->task_count > 0 ? worker->tasks[0] : NULL;
     if (source != NULL && source->source != NULL && !source->source->ctx.ended) return 0;
     if (worker->waiting_since_us != MR_TIME_NONE && wait_us > 1000) return 1000;

@@ -12,7 +12,7 @@
 typedef struct mri_worker mri_worker;
 
 /* Of one worker: at half of it there is a commit. */
-enum { MRI_UNDO_BYTES_MAX = 32 << 20 };
+enum { MRI_UNDO_BYTES_MAX = 32 << 20, MRI_MOMENT_TIMERS = 1024 };
 
 /* Stand-ins for what touches the world, for `millrace test`: the calls of source.h, implemented by
  * the test runner. A NULL member leaves the stage's own source or sinks in place. */
@@ -48,6 +48,8 @@ typedef struct mri_worker_config {
     bool until_end, fresh;
     uint32_t batch_rows;    /* 1 .. MR_BATCH_ROWS */
     int64_t undo_bytes_max; /* 0: MRI_UNDO_BYTES_MAX */
+    uint32_t moment_timers; /* due at one moment, that may be too many for one transaction; 0:
+                               MRI_MOMENT_TIMERS */
     mri_ends *ends;         /* until_end; NULL: this worker is the only one of its stage anywhere */
     /* until_end: somebody in this process still writes the input, so its end is not the end. NULL:
      * nobody does. Called on the worker's thread. */
@@ -111,6 +113,7 @@ typedef struct mri_worker_stats {
     int64_t dead[MRI_REASONS];         /* of `rejected`: dead letters */
     int64_t late, filled;              /* sums of the operators' counters of these names */
     int64_t commits, aborts;
+    int64_t moments_left; /* of tasks, in commits between which one moment fires */
     int64_t commit_us_sum, commit_us_last;
     int64_t watermark_us;           /* least over its tasks; MR_TIME_NONE: none yet (gauge) */
     int64_t keys, state_bytes;      /* gauges */

@@ -102,6 +102,8 @@ struct mri_log {
     uint32_t record_bytes_max;
     /* A member that died may hold its partitions for so long yet. 0: it does not. */
     int64_t session_us;
+    /* A transaction of more than so many bytes had better be committed. 0: half of what it takes. */
+    uint32_t transaction_bytes;
 };
 
 /* Why a member made its producer anew; the names stand in metrics, new ones go at the end. */
@@ -163,6 +165,9 @@ typedef struct mri_log_ops {
     /* Takes up to `max` records of one owned partition, without waiting. *count 0: none now. */
     mr_status (*fetch)(mri_member *, uint32_t input, uint32_t partition, uint32_t max,
                        mri_record *records, uint32_t *count, mr_error *);
+    /* The last `count` records of the last fetch of the partition come again with the next one. NULL:
+     * seek() does. */
+    void (*unfetch)(mri_member *, uint32_t input, uint32_t partition, uint32_t count);
     /* Nobody looks at what was fetched last of the partition any more. NULL: it costs nothing. */
     void (*release)(mri_member *, uint32_t input, uint32_t partition);
     /* Next fetch of the partition starts at `next`: after an abort. */

@@ -183,6 +183,48 @@
     "      - candles: { id: c, every: 2s, grace: 1s, fill: empty, max_fill: 2 }\n"              \
     "    to: out\n"
 
+/* Windows of windows of windows in one stage: what is due lies in several of its steps. */
+#define CHAIN_STEPS                                                                       \
+    "    steps:\n"                                                                        \
+    "      - filter: { where: quantity > 11 }\n" CANDLE_STEP("300ms") INDICATOR_STEP      \
+        "      - candles: { id: c3, every: 3s, fill: empty, max_fill: 2, price: sma_5,\n" \
+        "          quantity: volume }\n"                                                  \
+        "      - candles: { id: c9, every: 9s, grace: 1s, fill: flat, max_fill: 1 }\n"
+#define CHAIN                                                                                   \
+    "pipeline: sim\n"                                                                           \
+    "topics:\n"                                                                                 \
+    "  trades:  { key: pair, time: time, partitions: \"${P}\", external: true, format: json,\n" \
+    "    " TRADES " }\n"                                                                        \
+    "  long:    { key: pair, time: window_end, partitions: \"${Q}\" }\n"                        \
+    "  out:     { key: pair, time: window_end, partitions: \"${Q}\", format: json }\n"          \
+    "defaults: { on_error: dlq }\n"                                                             \
+    "stages:\n"                                                                                 \
+    "  chain:\n"                                                                                \
+    "    delivery: \"${FIRST}\"\n"                                                              \
+    "    from: trades\n"                                                                        \
+    "    idle: off\n" CHAIN_STEPS "    to: long\n"                                              \
+    "  last:\n"                                                                                 \
+    "    delivery: \"${LAST}\"\n"                                                               \
+    "    from: long\n"                                                                          \
+    "    steps:\n"                                                                              \
+    "      - candles: { id: c20, every: 20s }\n"                                                \
+    "    to: out\n"
+
+/* The same behind a source that has lines which cannot be read. */
+#define CHAIN_FILES                                                        \
+    "pipeline: sim\n"                                                      \
+    "topics:\n"                                                            \
+    "  long:    { key: pair, time: window_end, partitions: \"${P}\" }\n"   \
+    "stages:\n"                                                            \
+    "  feed:\n"                                                            \
+    "    on_error: dlq\n"                                                  \
+    "    key: pair\n"                                                      \
+    "    time: time\n"                                                     \
+    "    delivery: \"${FIRST}\"\n"                                         \
+    "    source: { replay: { path: trades.csv, format: csv, time: time,\n" \
+    "      " TRADES " } }\n" CHAIN_STEPS "    to: long\n"                  \
+    "    sink: { file: { path: a.jsonl, format: jsonl } }\n"
+
 const struct builtin mri_simulate_builtins[] = {
     {"marks", false, false, SECOND_US / 3, MARKED},
     {"late rows", false, false, 2 * SECOND_US, LATE},
@@ -194,6 +236,8 @@ const struct builtin mri_simulate_builtins[] = {
     {"histories", false, false, SECOND_US / 3, HISTORIES},
     {"moved", false, false, SECOND_US / 3, MOVED},
     {"until the end that was there", true, true, SECOND_US, LATE},
+    {"chain", false, false, SECOND_US / 5, CHAIN},
+    {"chain until the end", true, false, SECOND_US / 5, CHAIN_FILES},
 };
 
 uint32_t mri_simulate_builtin_count(void) {

@@ -15,6 +15,7 @@ enum {
     RESTART_MOST_US = 12000000,
     SLICE_MOST = 5, /* keys; 0: as many as the time allows */
     EVERY_DOUBLED = 12,
+    PIECE_MOST = 4000, /* bytes of notes, of which a piece has half */
 };
 
 #define PATIENCE_US (60 * SECOND_US)
@@ -90,6 +91,14 @@ static void snapshots_draw(struct process *p, mri_worker_config *config) {
     config->snapshot_stop_us = mri_chance_below(chance, 2) == 0 ? 0 : SECOND_US;
 }
 
+/* A moment is cut into pieces of a few timers, or of one. */
+static void pieces_draw(struct process *p, mri_worker_config *config) {
+    struct world *world = p->world;
+    if (world->calm || !world->pieces) return;
+    config->moment_timers = 1;
+    config->undo_bytes_max = mri_chance_between(&world->piece_chance, 1, PIECE_MOST);
+}
+
 static void actor_init(struct process *p, const mri_stage *stage, uint32_t worker) {
     struct world *world = p->world;
     struct actor *a = &p->actors[p->actor_count++];
@@ -125,6 +134,7 @@ static void actor_init(struct process *p, const mri_stage *stage, uint32_t worke
         .input_arg = a,
         .doubles = &a->doubles,
     };
+    pieces_draw(p, &a->config);
     snapshots_draw(p, &a->config);
 }
 
@@ -216,6 +226,7 @@ static void worker_close(struct actor *actor) {
         counts->letters += (uint64_t)stats.dead[i];
     }
     counts->resumed += (uint64_t)stats.resumed_tasks;
+    counts->moments += (uint64_t)stats.moments_left;
     counts->snapshots += (uint64_t)stats.snapshots;
     counts->snapshot_failures += (uint64_t)stats.snapshot_failures;
     counts->snapshots_used += (uint64_t)stats.snapshots_used;

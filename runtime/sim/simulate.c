@@ -16,6 +16,7 @@ enum {
     NAMES_MOST = 3,
     PARTITIONS_MOST = 4,
     AT_LEAST_ONCE_ONE_IN = 5, /* stages */
+    PIECES_ONE_IN = 2,        /* worlds */
 };
 
 #define SESSION_US     (6 * SECOND_US)
@@ -52,6 +53,8 @@ static struct world *world_open(const mri_plan *plan, uint64_t seed, mri_simulat
     world->now_us = world->quiet_us = WORLD_BOOT;
     mri_chance_seed(&world->chance, seed);
     mri_chance_seed(&world->input_chance, seed ^ 0x696e707574u);
+    mri_chance_seed(&world->piece_chance, seed ^ 0x7069656365u);
+    world->pieces = mri_chance_below(&world->piece_chance, PIECES_ONE_IN) == 0;
     world->env = (mri_env){.self = world,
                            .now_us = world_now,
                            .wall_us = world_wall,

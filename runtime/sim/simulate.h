@@ -18,18 +18,19 @@ typedef struct mri_simulation {
 } mri_simulation;
 
 /* What has happened, so that one can see that it does. */
-#define MRI_SIM_COUNTS(X)                     \
-    X(kills, "kills")                         \
-    X(pauses, "standstills")                  \
-    X(lost, "calls that failed")              \
-    X(powerless, "losses of power")           \
-    X(nights, "times down for hours")         \
-    X(anew, "times begun anew")               \
-    X(letters, "dead letters")                \
-    X(resumed, "tasks taken up as they were") \
-    X(snapshots, "snapshots made")            \
-    X(snapshot_failures, "not made")          \
-    X(snapshots_used, "used")                 \
+#define MRI_SIM_COUNTS(X)                      \
+    X(kills, "kills")                          \
+    X(pauses, "standstills")                   \
+    X(lost, "calls that failed")               \
+    X(powerless, "losses of power")            \
+    X(nights, "times down for hours")          \
+    X(anew, "times begun anew")                \
+    X(letters, "dead letters")                 \
+    X(resumed, "tasks taken up as they were")  \
+    X(moments, "moments left in their middle") \
+    X(snapshots, "snapshots made")             \
+    X(snapshot_failures, "not made")           \
+    X(snapshots_used, "used")                  \
     X(snapshots_refused, "refused")
 
 typedef struct mri_sim_counts {

@@ -144,8 +144,9 @@ struct world {
     bool verbose, calm, until_end;
     bool at_once;   /* the input is there before anything runs */
     bool snapshots; /* workers make them */
+    bool pieces;    /* what is due at one moment takes several transactions */
     bool dark;      /* nothing starts */
-    mri_chance chance, input_chance;
+    mri_chance chance, input_chance, piece_chance;
     faults faults;
     mri_broker *broker;
     mri_env env;  /* of those who write the input */

@@ -82,9 +82,12 @@ static void feed(exec *x, const exec_trades *trades, uint32_t *at, uint32_t coun
 
 static void start(exec *x, bool until_end) {
     const uint32_t sizes[] = {1, 3, 7, 50, 4096};
+    const int64_t undo[] = {0, 0, 1, 3000};
     exec_start(x, "first",
                (exec_run){.workers = 1 + random_below(3),
                           .batch_rows = sizes[random_below(5)],
+                          .undo_bytes_max = undo[random_below(4)],
+                          .moment_timers = random_below(2),
                           .until_end = until_end});
     exec_start(x, "second",
                (exec_run){.workers = 1 + random_below(3),

@@ -260,6 +260,7 @@ static mr_status worker_start(exec *x, const mri_stage *stage, const exec_run *r
                    .ends = run->ends,
                    .batch_rows = run->batch_rows > 0 ? run->batch_rows : MR_BATCH_ROWS,
                    .undo_bytes_max = run->undo_bytes_max,
+                   .moment_timers = run->moment_timers,
                    .ids = x->ids,
                    .layouts = x->hints,
                    .layout_count = x->hint_count,
@@ -555,6 +556,7 @@ mri_worker_stats exec_stats(const exec *x) {
         sum.filled += one.filled;
         sum.commits += one.commits;
         sum.aborts += one.aborts;
+        sum.moments_left += one.moments_left;
         sum.keys += one.keys;
         sum.tasks += one.tasks;
         sum.tasks_ended += one.tasks_ended;

@@ -56,6 +56,7 @@ typedef struct exec_run {
     bool real_sinks;           /* those of the file, not the doubles */
     const exec_source *source; /* in place of the stage's own */
     int64_t undo_bytes_max;
+    uint32_t moment_timers;
     mri_disk *snapshots;
     int64_t snapshot_every_us, snapshot_stop_us;
     uint32_t snapshot_slice_keys;

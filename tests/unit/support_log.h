@@ -39,6 +39,7 @@ typedef struct log_kind {
     X(refusals)            \
     X(fenced)              \
     X(borrowed)            \
+    X(given_back)          \
     X(publish)             \
     X(reader)              \
     X(reader_places)       \

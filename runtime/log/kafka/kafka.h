@@ -366,6 +366,7 @@ mr_status mri_kafka_member_poll(mri_member *member, int64_t timeout_us,
                                 const mri_member_events *events, mr_error *err);
 mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t max,
                           mri_record *records, uint32_t *count, mr_error *err);
+void mri_kafka_unfetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t count);
 void mri_kafka_release(mri_member *member, uint32_t input, uint32_t partition);
 mr_status mri_kafka_seek(mri_member *member, uint32_t input, uint32_t partition, int64_t next,
                          mr_error *err);

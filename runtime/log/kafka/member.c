@@ -5,6 +5,7 @@
  * queue and wake() all write to one eventfd, on which poll() waits. */
 #include "log/kafka/kafka.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -394,6 +395,14 @@ mr_status mri_kafka_fetch(mri_member *member, uint32_t input, uint32_t partition
         member->astray = true;
     }
     return status;
+}
+
+void mri_kafka_unfetch(mri_member *member, uint32_t input, uint32_t partition, uint32_t count) {
+    struct kafka_queue *queue = mri_kafka_queue_find(member, input, partition);
+    if (queue == NULL || count == 0) return;
+    assert(count <= queue->ready - queue->held);
+    queue->ready -= count;
+    queue->next = queue->messages[queue->ready]->offset;
 }
 
 void mri_kafka_release(mri_member *member, uint32_t input, uint32_t partition) {

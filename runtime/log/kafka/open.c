@@ -101,6 +101,7 @@ static const mri_log_ops kafka_ops = {
     .hurry = kafka_hurry,
     .member_poll = mri_kafka_member_poll,
     .fetch = mri_kafka_fetch,
+    .unfetch = mri_kafka_unfetch,
     .release = mri_kafka_release,
     .seek = mri_kafka_seek,
     .begin = mri_kafka_begin,

@@ -34,6 +34,8 @@ enum {
     LOCAL_VALUE_BYTES = 128 << 10, /* a value is closed once it is that large */
     LOCAL_FETCH_BYTES = 1 << 20,   /* a fetch copies no more than that and one value */
     LOCAL_MERGE_BYTES = 64 << 20,  /* commits of several members in one write transaction */
+    /* Of a transaction, which is in memory twice: as it was sent, and as pages. */
+    LOCAL_TRANSACTION_BYTES = 16 << 20,
     LOCAL_READERS_MAX = 1024,
     LOCAL_DROPS_MAX = 256 /* values that retention drops per append, so that no commit stalls */
 };

@@ -278,7 +278,8 @@ static struct local_log *local_new(const char *directory, const mri_env *env) {
     log->directory = memcpy(mri_malloc(size), directory, size);
     log->name = mri_malloc(size + 6);
     (void)snprintf(log->name, size + 6, "local:%s", directory);
-    log->base = (mri_log){.ops = &local_ops, .name = log->name};
+    log->base = (mri_log){
+        .ops = &local_ops, .name = log->name, .transaction_bytes = LOCAL_TRANSACTION_BYTES};
     (void)pthread_mutex_init(&log->queue_mutex, NULL);
     (void)pthread_cond_init(&log->queue_turn, NULL);
     (void)pthread_mutex_init(&log->gate_mutex, NULL);
