@@ -215,9 +215,10 @@ class Kafka(measure.Bench):
             figures["commits"] = commits_of(errors.read())
         return summarise(figures, raw, self.args.records)
 
-    def commit_ms(self, case):
-        """How long a transaction takes to its end while the backlog is drained, from /metrics: the
-        mean. A run of its own, because looking costs memory."""
+    def looked_at(self, case):
+        """How long a transaction takes to its end while the backlog is drained, the mean, and how fast it
+        is drained between its first third and its end, when the files of new partitions have been laid
+        out. From /metrics, in a run of its own, because looking costs memory."""
         run, file = self.pipeline(case)
         self.outputs(case, run)
         address = f"127.0.0.1:{self.args.port}"
@@ -225,16 +226,19 @@ class Kafka(measure.Bench):
             self.run_command(file, case.workers, "--until-end", "--http", address),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         total, count, deadline = 0.0, 0.0, time.monotonic() + RUN_S
+        rows = []
         while process.poll() is None and time.monotonic() < deadline:
             text = http_get(self.args.port, "/metrics")[1] or ""
             seen = metric(text, "millrace_txn_commit_seconds_count")
             if seen > 0:
                 total, count = metric(text, "millrace_txn_commit_seconds_sum"), seen
+            rows.append((time.monotonic(), metric(text, "millrace_rows_in_total")))
             time.sleep(POLL_S)
         if process.wait(timeout=1) != 0:
             sys.exit(f"bench: {' '.join(process.args)}: exit code {process.returncode}")
         self.check(case, run)
-        return {"commit_ms": 1e3 * total / count if count else None,
+        return {"steady_per_s": steady(rows, self.args.records),
+                "commit_ms": 1e3 * total / count if count else None,
                 "commit_share": total / case.workers / (count and self.seconds_of(case)) if count
                 else None}
 
@@ -260,6 +264,14 @@ class Kafka(measure.Bench):
         figures.update(name="json, 1 partition, 1,000 trades/s", per_s=1000.0,
                        cpu_s_per_m=figures["cpu_s"] * 1000 / seconds)
         return figures
+
+
+def steady(rows, records):
+    """Rows per second between the first and the last look in the run's last two thirds."""
+    late = [(at, seen) for at, seen in rows if records / 3 <= seen < records]
+    if len(late) < 2:
+        return None
+    return (late[-1][1] - late[0][1]) / (late[-1][0] - late[0][0])
 
 
 def commits_of(text):
@@ -305,6 +317,7 @@ def raw_rows(bench, case):
 COLUMNS = measure.SPEED[:2] + [Column("times_bare", "of bare C", "{:.2f}", 1), measure.SPEED[2]] + [
     Column("broker_s_per_m", "broker", "{:.3f}"), Column("peak_mb", "RSS MB", "{:.0f}", -1),
     Column("peak_anon_mb", "anon", "{:.0f}", -1), Column("commits", "commits", "{:.0f}"),
+    Column("steady_per_s", "steady", "{:.2f}", 1, 1e-6),
     Column("commit_ms", "ms each", "{:.1f}", -1), Column("commit_share", "in them", "{:.2f}", -1),
     Column("others_cores", "others")]
 
@@ -334,7 +347,7 @@ def measure_all(bench, args):
             row["times_bare"] = row["per_s"] / max(b["per_s"] for b in bare)
         if not args.quick:
             say(f"how long transactions take: {case.name()}")
-            row.update(bench.commit_ms(case))
+            row.update(bench.looked_at(case))
         rows.append(row)
     if not args.quick:
         say("1,000 trades/s")
@@ -357,7 +370,8 @@ def main():
     bench.finish(rows, COLUMNS, f"kafka: {args.records} trades, candles and three indicators, "
                  f"median of {args.repeat}",
                  "of raw: of what plain librdkafka, asked for batches, took just before; of bare C: of "
-                 "the faster of\nits two; broker: its CPU-s/M;\nms each, in them: a commit from its first changelog record on, and the "
+                 "the faster of\nits two; broker: its CPU-s/M; steady: M/s between the first third and the end;\n"
+                 "ms each, in them: a commit from its first changelog record on, and the "
                  "worker's time that goes into commits.", records=args.records)
 
 

@@ -22,7 +22,8 @@ static mr_status publish_producer(struct kafka_log *log, mr_error *err) {
         mri_kafka_client_close(log->publisher);
         log->publisher = NULL;
     }
-    static const struct kafka_pair defaults[] = {{"message.timeout.ms", "20000"}, {NULL, NULL}};
+    static const struct kafka_pair defaults[] = {
+        {"linger.ms", "1"}, {"message.timeout.ms", "20000"}, {NULL, NULL}};
     const struct kafka_client_config config = {.role = KAFKA_PUBLISHER, .defaults = defaults};
     return mri_kafka_client_open(log, &config, &log->publisher, err);
 }
