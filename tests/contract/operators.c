@@ -263,11 +263,17 @@ static uint32_t leading_nulls(const char *lines, const char *column) {
     return nulls;
 }
 
+/* Rows for which the operator has a value: no number above 1 is a cosine or a sine. */
+static contract_kind rows_with_value(const char *name) {
+    const bool unit = strcmp(name, "acos") == 0 || strcmp(name, "asin") == 0;
+    return unit ? ROWS_UNIT : ROWS_WALK;
+}
+
 ParameterizedTest(struct param *param, contract, warm_up_is_as_long_as_it_says) {
     const mr_operator *op = operator_named(param->name);
     if (op->warmup == NULL || op->traits & MR_CONTAINER) return;
     (void)contract_seed();
-    const contract_rows rows = contract_rows_make(ROWS_WALK, ROWS);
+    const contract_rows rows = contract_rows_make(rows_with_value(param->name), ROWS);
     mri_text by_key[CONTRACT_KEYS] = {{0}};
     contract c;
     open_operator(&c, param, NULL);

@@ -74,6 +74,7 @@ static void fill(contract_kind kind, contract_row *row, double *walk) {
         row->number[i] = i == 1 ? around * 10.0 : *walk + around;
         if (kind == ROWS_HOSTILE) row->number[i] = i == 1 ? fabs(hostile()) : hostile();
         if (kind == ROWS_CONSTANT) row->number[i] = i == 1 ? 0.0 : 100.0;
+        if (kind == ROWS_UNIT) row->number[i] = around;
         if (kind == ROWS_NULLS && contract_chance(3) == 0) row->valid &= ~(1u << i);
     }
 }

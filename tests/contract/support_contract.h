@@ -40,7 +40,13 @@ typedef struct contract {
 uint64_t contract_seed(void); /* MR_SEED or the clock; printed */
 uint32_t contract_chance(uint32_t below);
 
-typedef enum contract_kind { ROWS_WALK, ROWS_HOSTILE, ROWS_NULLS, ROWS_CONSTANT } contract_kind;
+typedef enum contract_kind {
+    ROWS_WALK,
+    ROWS_HOSTILE,
+    ROWS_NULLS,
+    ROWS_CONSTANT,
+    ROWS_UNIT, /* all numbers from 0 to 1 */
+} contract_kind;
 contract_rows contract_rows_make(contract_kind kind, uint32_t count);
 
 /* "timeperiod: 14, of: low": options of `op`; NULL: as few as possible. MR_OK: c is open. */
