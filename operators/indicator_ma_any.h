@@ -29,12 +29,14 @@ static const char *const indicator_ma_words[] = {"sma",     "ema",   "wma", "dem
                                                  "trima",   "kama",  "t3",  "hma",  "disabled",
                                                  "default", "zlema", "rma", NULL};
 
-#define INDICATOR_MA(tag, member, text)                                                           \
+/* A row of an option table; `usual` is the word that holds when none is given. */
+#define INDICATOR_MA_BUT(tag, member, usual, text)                                                \
     {                                                                                             \
         .name = #member, .offset = offsetof(struct tag##_options, member), .type = MR_OPT_CHOICE, \
-        .fallback = "sma", .choices = indicator_ma_words, .changes = MR_CHANGES_LAYOUT,           \
+        .fallback = usual, .choices = indicator_ma_words, .changes = MR_CHANGES_LAYOUT,           \
         .help = text                                                                              \
     }
+#define INDICATOR_MA(tag, member, text) INDICATOR_MA_BUT(tag, member, "sma", text)
 
 /* What follows from type and length. */
 struct indicator_ma {
