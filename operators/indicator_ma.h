@@ -19,7 +19,8 @@ INDICATOR_INLINE bool indicator_sma(struct average_state *s, int64_t period, dou
     const double sum = s->value + x;
     const bool ready = s->seen >= period - 1;
     const double rest = ready ? sum - oldest : sum;
-    if (!isfinite(sum) || !isfinite(rest)) { /* the window starts anew with this value */
+    if (!isfinite(
+            rest)) { /* nor is it when the sum is not; the window starts anew with this value */
         *s = (struct average_state){.value = x, .seen = 1};
         return false;
     }

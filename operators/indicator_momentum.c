@@ -166,8 +166,20 @@ static const indicator_shape macd_shape = {
 INDICATOR_INLINE bool macd_step(struct macd_state *s, const struct macd_plan *p, indicator_row *at,
                                 const double *in, double *out) {
     const double x = in[0];
+    const int64_t last = p->slow + p->signal - 1;
     struct macd_state n = *s;
     (void)at;
+    if (n.seen > last && p->signal > 1) { /* as below, without what only a beginning needs */
+        n.fast = fma(x - n.fast, p->k_fast, n.fast);
+        n.slow = fma(x - n.slow, p->k_slow, n.slow);
+        out[0] = n.fast - n.slow;
+        n.signal = fma(out[0] - n.signal, p->k_signal, n.signal);
+        out[1] = n.signal;
+        out[2] = out[0] - n.signal;
+        if (!isfinite(n.signal)) return false; /* nor is it when an average is not */
+        *s = n;
+        return true;
+    }
     if (n.seen >= p->slow) {
         n.fast = fma(x - n.fast, p->k_fast, n.fast);
         n.slow = fma(x - n.slow, p->k_slow, n.slow);
@@ -179,7 +191,6 @@ INDICATOR_INLINE bool macd_step(struct macd_state *s, const struct macd_plan *p,
             n.slow /= (double)p->slow;
         }
     }
-    const int64_t last = p->slow + p->signal - 1;
     /* Number of this difference; it stays put once `seen` does. */
     const int64_t count = n.seen < p->slow - 1 ? 0 : n.seen - (p->slow - 2);
     const double difference = n.fast - n.slow;

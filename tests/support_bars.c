@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "exec/chain_private.h"
 
 /* --- columns ---------------------------------------------------------------------------------- */
 
@@ -113,6 +114,13 @@ static mr_status consume(void *arg, mri_edge from, const mri_flow *flow, mr_erro
         }
     }
     return MR_OK;
+}
+
+void bars_unfused(bars_step *s) {
+    const struct run *run = &s->chain->runs[0];
+    for (uint32_t i = 0; i < run->step->use_count; i++) {
+        run->ctx[i].fused = false;
+    }
 }
 
 void bars_task_open(bars_step *s) {

@@ -41,6 +41,9 @@ const char *bars_problem(const bars_step *s);
 void bars_close(bars_step *s);
 void bars_want_results(bars_step *s);
 
+/* As on a processor without fma(). */
+void bars_unfused(bars_step *s);
+
 /* An empty store, as of a task that starts. */
 void bars_task_open(bars_step *s);
 void bars_task_close(bars_step *s);

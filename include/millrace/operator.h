@@ -87,6 +87,7 @@ struct mr_ctx {
     char *cache;                               /**< of slot 0; use mr_cache() */
     size_t cache_stride;
     uint32_t aborts; /**< of the task so far: state may have gone back to before it */
+    bool fused;      /**< the processor has fma() as one instruction; false: it is not known to */
     mr_error *error;
     const mr_services *rt;
     void *runtime; /**< the runtime's own */

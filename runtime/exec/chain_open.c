@@ -88,6 +88,14 @@ static void histories_open(struct run *run, mr_arena *arena, uint32_t keys_max, 
     run->slot_uses = (struct slot_use *)(void *)run->slot_use_region.data;
 }
 
+static bool has_fma(void) {
+#ifdef __x86_64__
+    return __builtin_cpu_supports("fma") != 0;
+#else
+    return true;
+#endif
+}
+
 static mr_status run_open(mri_chain *chain, uint32_t index, mr_error *err) {
     struct run *run = &chain->runs[index];
     mr_arena *arena = chain->arena;
@@ -114,6 +122,7 @@ static mr_status run_open(mri_chain *chain, uint32_t index, mr_error *err) {
                                .out_column = step->uses[i].out_column,
                                .keep = run->keep,
                                .extra = step->uses[i].extra,
+                               .fused = has_fma(),
                                .rt = &mri_services,
                                .runtime = run};
         run->use_counter[i] = chain->counter_count;
