@@ -10,6 +10,12 @@
  *        agrees  TA-Lib 0.8.1 RSI, every bit; up to 0.7.1 it divided by n: the last bits differ
  *        cost    32 bytes per key
  *
+ * cmo    100 (g - l) / (g + l), with g and l as in rsi but divided by n; 0 when g + l
+ *        is 0
+ *        in, gaps, cost  as rsi
+ *        out     as: -100..100; null for the first timeperiod values of a key
+ *        agrees  TA-Lib 0.8.1 CMO, every bit. Chande's own sums are plain ones of the window
+ *
  * macd   fast ema - slow ema, its ema as the signal, and the difference of the two
  *        in      of: any unit; rows of a key in event-time order
  *        out     as, as_signal, as_hist: unit of the input; null for the first slowperiod - 1 +
@@ -20,21 +26,15 @@
  *        gaps    as rsi
  *        agrees  TA-Lib 0.8.1 MACD, every bit; charts that seed the fast average at its own start
  *                differ for some hundred bars
- *        cost    32 bytes per key */
-#include "indicator.h"
+ *        cost    32 bytes per key
+ *
+ * macdfix  macd of 12 and 26 values with the weights 0.15 and 0.075 of the first program that had it,
+ *          not 2 / 13 and 2 / 27
+ *        in, out, seed, gaps, cost  as macd
+ *        agrees  TA-Lib 0.8.1 MACDFIX, every bit */
+#include "indicator_rsi.h"
 
 /* --- rsi ------------------------------------------------------------------------------------ */
-
-struct rsi_state {
-    double before;     /* the value before */
-    double gain, loss; /* sums while seeding, smoothed from then on */
-    int64_t seen;      /* values so far, nulls not counted, at most timeperiod + 1 */
-};
-
-struct rsi_plan {
-    int64_t period;
-    double inverse;
-};
 
 static const mr_option rsi_options[] = {
     INDICATOR_COLUMN(indicator, of, "close", "Column whose gains and losses are compared."),
@@ -56,40 +56,42 @@ static const indicator_shape rsi_shape = {
     .in = {offsetof(struct indicator_options, of)}, .inputs = 1, .outputs = 1, .endless = true};
 
 static struct rsi_plan rsi_plan(const void *options) {
-    const int64_t period = indicator_bars(options);
-    return (struct rsi_plan){.period = period, .inverse = 1.0 / (double)period};
+    return indicator_rsi_plan(indicator_bars(options));
 }
 
 INDICATOR_INLINE bool rsi_step(struct rsi_state *s, const struct rsi_plan *p, indicator_row *at,
                                const double *in, double *out) {
     (void)at;
-    if (s->seen == 0) {
-        s->before = in[0];
-        s->seen = 1;
-        return false;
-    }
-    const double change = in[0] - s->before;
-    const double up = change > 0 ? change : 0.0;
-    const double down = up - change;
-    double gain = s->gain + up, loss = s->loss + down;
-    if (s->seen > p->period) {
-        gain = (s->gain * (double)(p->period - 1) + up) * p->inverse;
-        loss = (s->loss * (double)(p->period - 1) + down) * p->inverse;
-    } else if (s->seen == p->period) {
-        gain *= p->inverse;
-        loss *= p->inverse;
-    }
-    const double both = gain + loss;
-    if (!isfinite(both)) return false;
-    s->before = in[0];
-    s->gain = gain;
-    s->loss = loss;
-    if (s->seen <= p->period) s->seen++;
-    *out = both != 0 ? 100.0 * (gain / both) : 0.0;
-    return s->seen > p->period;
+    const bool ready = rsi_take(s, p, false, in[0]);
+    *out = rsi_index(s);
+    return ready;
 }
 
 INDICATOR_PROCESS(rsi, rsi, rsi);
+
+/* --- cmo ------------------------------------------------------------------------------------ */
+
+static const mr_option cmo_options[] = {
+    INDICATOR_COLUMN(indicator, of, "close", "Column whose gains and losses are compared."),
+    INDICATOR_PERIOD(indicator, 14, 2, MR_CHANGES_MEANING, "Length of the smoothing."),
+    {0},
+};
+
+static const mr_output cmo_produces[] = {{"real", MR_F64, "The oscillator, -100 to 100."}, {0}};
+
+static const indicator_shape cmo_shape = {
+    .in = {offsetof(struct indicator_options, of)}, .inputs = 1, .outputs = 1, .endless = true};
+
+INDICATOR_INLINE bool cmo_step(struct rsi_state *s, const struct rsi_plan *p, indicator_row *at,
+                               const double *in, double *out) {
+    (void)at;
+    const bool ready = rsi_take(s, p, true, in[0]);
+    const double both = s->gain + s->loss;
+    *out = both != 0 ? 100.0 * ((s->gain - s->loss) / both) : 0.0;
+    return ready;
+}
+
+INDICATOR_PROCESS(cmo, rsi, rsi);
 
 /* --- macd ----------------------------------------------------------------------------------- */
 
@@ -206,6 +208,51 @@ INDICATOR_INLINE bool macd_step(struct macd_state *s, const struct macd_plan *p,
 
 INDICATOR_PROCESS(macd, macd, macd);
 
+/* --- macdfix -------------------------------------------------------------------------------- */
+
+struct macdfix_options {
+    mr_column_ref of;
+    int64_t signalperiod;
+};
+
+static const mr_option macdfix_options[] = {
+    INDICATOR_COLUMN(macdfix, of, "close", "Column whose averages are compared."),
+    INDICATOR_BARS(macdfix, signalperiod, 9, 1, MR_CHANGES_MEANING,
+                   "Length of the signal's average."),
+    {0},
+};
+
+struct macdfix_plan {
+    struct macd_plan macd;
+};
+
+static struct macdfix_plan macdfix_plan(const void *options) {
+    const int64_t signal = ((const struct macdfix_options *)options)->signalperiod;
+    return (struct macdfix_plan){{
+        .fast = 12,
+        .slow = 26,
+        .signal = signal,
+        .k_fast = 0.15,
+        .k_slow = 0.075,
+        .k_signal = 2.0 / (double)(signal + 1),
+    }};
+}
+
+static int64_t macdfix_warmup(const void *options) {
+    const struct macdfix_plan p = macdfix_plan(options);
+    return p.macd.slow - 1 + p.macd.signal - 1;
+}
+
+static const indicator_shape macdfix_shape = {
+    .in = {offsetof(struct macdfix_options, of)}, .inputs = 1, .outputs = 3, .endless = true};
+
+INDICATOR_INLINE bool macdfix_step(struct macd_state *s, const struct macdfix_plan *p,
+                                   indicator_row *at, const double *in, double *out) {
+    return macd_step(s, &p->macd, at, in, out);
+}
+
+INDICATOR_PROCESS(macdfix, macd, macdfix);
+
 /* -------------------------------------------------------------------------------------------- */
 
 static const mr_operator operators[] = {
@@ -219,6 +266,15 @@ static const mr_operator operators[] = {
         .warmup = indicator_bars,
     },
     {
+        INDICATOR_DESCRIBE(cmo, indicator),
+        INDICATOR_STATE(rsi, 1),
+        INDICATOR_EXACT,
+        .summary = "Chande's momentum oscillator of one column.",
+        .reference = "Chande and Kroll 1994, The New Technical Trader, chapter 5",
+        .produces = cmo_produces,
+        .warmup = indicator_bars,
+    },
+    {
         INDICATOR_DESCRIBE(macd, macd),
         INDICATOR_STATE(macd, 1),
         INDICATOR_EXACT,
@@ -226,6 +282,15 @@ static const mr_operator operators[] = {
         .reference = "Appel 2005, Technical Analysis: Power Tools for Active Investors, chapter 8",
         .produces = macd_produces,
         .warmup = macd_warmup,
+    },
+    {
+        INDICATOR_DESCRIBE(macdfix, macdfix),
+        INDICATOR_STATE(macd, 1),
+        INDICATOR_EXACT,
+        .summary = "Convergence and divergence of the averages of 12 and 26 values, fixed weights.",
+        .reference = "Appel 2005, Technical Analysis: Power Tools for Active Investors, chapter 8",
+        .produces = macd_produces,
+        .warmup = macdfix_warmup,
     },
 };
 MR_FAMILY(indicator_momentum, operators);
