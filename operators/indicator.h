@@ -34,6 +34,7 @@ typedef struct indicator_shape {
     uint32_t inputs, outputs;
     uint32_t series; /* rings of its own */
     bool whole;      /* outputs are int64 */
+    bool whole_last; /* the last output alone is int64 */
     bool past;       /* it looks back on an input */
     bool endless;    /* it checks its numbers itself, to the end of float64's range */
 } indicator_shape;
@@ -152,7 +153,7 @@ INDICATOR_INLINE void indicator_write(const indicator_row *at, const indicator_s
         const mr_column *column = &at->out[i];
         const bool valid = ready && fabs(out[i]) <= DBL_MAX;
         column->valid[at->row] = valid;
-        if (shape->whole) {
+        if (shape->whole || (shape->whole_last && i == shape->outputs - 1)) {
             column->i64[at->row] = valid ? (int64_t)out[i] : 0;
         } else {
             column->f64[at->row] = valid ? out[i] : 0.0;
