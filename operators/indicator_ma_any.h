@@ -5,6 +5,7 @@
 #ifndef INDICATOR_MA_ANY_H
 #define INDICATOR_MA_ANY_H
 
+#include "indicator_hilbert.h"
 #include "indicator_ma.h"
 
 enum {
@@ -21,13 +22,15 @@ enum {
     INDICATOR_DEFAULT,
     INDICATOR_ZLEMA,
     INDICATOR_RMA,
+    INDICATOR_MAMA,
     INDICATOR_MA_RINGS = 2,
 };
 
-/* The words of the enum. */
-static const char *const indicator_ma_words[] = {"sma",     "ema",   "wma", "dema", "tema",
-                                                 "trima",   "kama",  "t3",  "hma",  "disabled",
-                                                 "default", "zlema", "rma", NULL};
+/* The words of the enum; mama, which needs atan, only where bits may depend on the C library. */
+#define INDICATOR_MA_WORDS                                                                    \
+    "sma", "ema", "wma", "dema", "tema", "trima", "kama", "t3", "hma", "disabled", "default", \
+        "zlema", "rma"
+static const char *const indicator_ma_words[] = {INDICATOR_MA_WORDS, NULL};
 
 /* A row of an option table; `usual` is the word that holds when none is given. */
 #define INDICATOR_MA_BUT(tag, member, usual, text)                                                \
@@ -44,6 +47,7 @@ struct indicator_ma {
     double k;
     struct indicator_rma_plan rma;
     struct indicator_wma_plan wma, half, root;
+    double t3[4]; /* weights of the third to the sixth average of an average */
 };
 
 static inline int64_t indicator_root(int64_t n) {
@@ -57,11 +61,20 @@ static inline int64_t indicator_root(int64_t n) {
     return root;
 }
 
+/* Tillson's weights for a volume factor v. */
+static inline void indicator_t3_weights(double v, double *weights) {
+    const double last = -(v * v * v);
+    weights[0] = fma(3.0, v * v, 1.0 + 3.0 * v - last);
+    weights[1] = -6.0 * (v * v) - 3.0 * (v - last);
+    weights[2] = 3.0 * (v * v - last);
+    weights[3] = last;
+}
+
 /* Of length 1 every average is its input. */
 static inline struct indicator_ma indicator_ma_of(int64_t type, int64_t period) {
     if (type == INDICATOR_DEFAULT) type = INDICATOR_SMA;
     if (period == 1) type = INDICATOR_DISABLED;
-    return (struct indicator_ma){
+    struct indicator_ma ma = {
         .type = type,
         .period = period,
         .k = 2.0 / (double)(period + 1),
@@ -70,6 +83,8 @@ static inline struct indicator_ma indicator_ma_of(int64_t type, int64_t period) 
         .half = indicator_wma_plan(period > 1 ? period / 2 : 1),
         .root = indicator_wma_plan(indicator_root(period)),
     };
+    indicator_t3_weights(0.7, ma.t3);
+    return ma;
 }
 
 /* --- sizes ------------------------------------------------------------------------------------ */
@@ -80,6 +95,8 @@ static inline int64_t indicator_ma_lookback(int64_t type, int64_t period) {
     switch (type) {
     case INDICATOR_DISABLED:
         return 0;
+    case INDICATOR_MAMA:
+        return HILBERT_EARLY_LOOKBACK;
     case INDICATOR_DEMA:
         return 2 * (period - 1);
     case INDICATOR_TEMA:
@@ -112,6 +129,11 @@ struct indicator_ma_kama {
     double seen, still;  /* values; how often the last one came again, at most the period */
 };
 
+struct indicator_ma_zlema {
+    double seen; /* values, at most the lag */
+    struct indicator_ma_mean mean;
+};
+
 struct indicator_ma_hma {
     struct indicator_wma half, whole, root;
     double seen;
@@ -131,8 +153,9 @@ static inline int64_t indicator_ma_extra(int64_t type, int64_t period) {
         [INDICATOR_HMA] = sizeof(struct indicator_ma_hma),
         [INDICATOR_DISABLED] = 0,
         [INDICATOR_DEFAULT] = sizeof(struct indicator_ma_mean),
-        [INDICATOR_ZLEMA] = sizeof(struct indicator_ma_mean) + sizeof(double),
+        [INDICATOR_ZLEMA] = sizeof(struct indicator_ma_zlema),
         [INDICATOR_RMA] = sizeof(struct indicator_ma_mean),
+        [INDICATOR_MAMA] = sizeof(struct indicator_mama),
     };
     return period == 1 ? 0 : (int64_t)(bytes[type] / sizeof(double));
 }
@@ -158,18 +181,18 @@ static inline int64_t indicator_ma_bars(int64_t type, int64_t period, uint32_t w
     }
 }
 
-/* --- steps ------------------------------------------------------------------------------------ */
+/* --- steps ------------------------------------------------------------------------------------
+ * Those that look back take x as the newest value of `of`. */
 
-static inline bool indicator_ma_sma(struct indicator_ma_mean *s, int64_t period, mr_ring *ring,
-                                    double x, double *y) {
-    mr_ring_push(ring, x);
+static inline bool indicator_ma_sma(struct indicator_ma_mean *s, int64_t period,
+                                    const struct indicator_source *of, double x, double *y) {
     s->value += x;
     if (s->seen < (double)(period - 1)) {
         s->seen += 1;
         return false;
     }
     *y = s->value / (double)period;
-    s->value -= mr_ring_back(ring, (uint32_t)(period - 1));
+    s->value -= indicator_source_past(of, (uint32_t)(period - 1));
     return true;
 }
 
@@ -208,8 +231,8 @@ static inline bool indicator_ma_nested(struct indicator_ma_mean *s, const struct
 }
 
 static inline bool indicator_ma_t3(struct indicator_ma_mean *e, const struct indicator_ma *p,
-                                   double volume, double x, double *y) {
-    const double v = volume, keep = 1.0 - p->k;
+                                   double x, double *y) {
+    const double keep = 1.0 - p->k;
     for (uint32_t i = 0; i < 6; i++) {
         if (indicator_ma_seeded(&e[i], p->period, x)) {
             e[i].value = fma(keep, e[i].value, p->k * x);
@@ -218,34 +241,32 @@ static inline bool indicator_ma_t3(struct indicator_ma_mean *e, const struct ind
         }
         x = e[i].value;
     }
-    const double c1 = -(v * v * v), c2 = 3.0 * (v * v - c1);
-    const double c3 = -6.0 * v * v - 3.0 * (v - c1), c4 = 1.0 + 3.0 * v - c1 + 3.0 * v * v;
-    *y = fma(c4, e[2].value, fma(c3, e[3].value, fma(c1, e[5].value, c2 * e[4].value)));
+    *y = fma(p->t3[3], e[5].value, p->t3[2] * e[4].value);
+    *y = fma(p->t3[0], e[2].value, fma(p->t3[1], e[3].value, *y));
     return true;
 }
 
 /* Weights that rise to the middle and fall again. */
-static inline bool indicator_ma_trima(struct indicator_ma_trima *s, int64_t period, mr_ring *ring,
-                                      double x, double *y) {
-    const uint32_t n = (uint32_t)period, newer = n / 2; /* values of the newer half */
+static inline bool indicator_ma_trima(struct indicator_ma_trima *s, const struct indicator_ma *p,
+                                      const struct indicator_source *of, double x, double *y) {
+    const uint32_t n = (uint32_t)p->period, newer = n / 2; /* values of the newer half */
     const double rows = (double)(n / 2 + 1) * (double)((n + 1) / 2);
-    mr_ring_push(ring, x);
     s->seen += 1;
     if (s->seen < (double)n) return false;
     if (s->seen == (double)n) {
         for (uint32_t back = newer; back < n; back++) {
-            s->falling += mr_ring_back(ring, back);
+            s->falling += indicator_source_past(of, back);
             s->whole += s->falling;
         }
         for (uint32_t back = newer; back-- > 0;) {
-            s->rising += mr_ring_back(ring, back);
+            s->rising += indicator_source_past(of, back);
             s->whole += s->rising;
         }
     } else {
         s->seen = (double)n + 1;
-        const double middle = mr_ring_back(ring, newer);
+        const double middle = indicator_source_past(of, newer);
         s->whole -= s->falling;
-        s->falling = s->falling - mr_ring_back(ring, n) + middle;
+        s->falling = s->falling - indicator_source_past(of, n) + middle;
         if (n % 2 != 0) s->whole += s->rising;
         s->rising -= middle;
         if (n % 2 == 0) s->whole += s->rising;
@@ -257,16 +278,15 @@ static inline bool indicator_ma_trima(struct indicator_ma_trima *s, int64_t peri
 }
 
 /* Kaufman's: the more of the way went one way, the faster. */
-static inline bool indicator_ma_kama(struct indicator_ma_kama *s, int64_t period, mr_ring *ring,
-                                     double x, double *y) {
+static inline bool indicator_ma_kama(struct indicator_ma_kama *s, const struct indicator_ma *p,
+                                     const struct indicator_source *of, double x, double *y) {
     const double slow = 2.0 / 31.0, span = 2.0 / 3.0 - slow;
-    const uint32_t n = (uint32_t)period;
-    mr_ring_push(ring, x);
+    const uint32_t n = (uint32_t)p->period;
     if (s->seen > (double)n) {
-        s->moves -= fabs(mr_ring_back(ring, n) - mr_ring_back(ring, n + 1));
+        s->moves -= fabs(indicator_source_past(of, n) - indicator_source_past(of, n + 1));
     }
     if (s->seen > 0) {
-        const double move = fabs(x - mr_ring_back(ring, 1));
+        const double move = fabs(x - indicator_source_past(of, 1));
         s->moves += move;
         s->still = move != 0 ? 0 : s->still < (double)n ? s->still + 1 : (double)n;
     }
@@ -277,7 +297,7 @@ static inline bool indicator_ma_kama(struct indicator_ma_kama *s, int64_t period
         return false;
     }
     s->seen = (double)n + 1;
-    const double way = x - mr_ring_back(ring, n);
+    const double way = x - indicator_source_past(of, n);
     const double straight = s->moves <= fabs(way) ? 1.0 : fabs(way / s->moves);
     const double rate = fma(straight, span, slow);
     s->value = fma(x - s->value, rate * rate, s->value);
@@ -287,46 +307,60 @@ static inline bool indicator_ma_kama(struct indicator_ma_kama *s, int64_t period
 
 /* Hull's: the fast average is begun so late that both inner ones are there in the same row. */
 static inline bool indicator_ma_hma(struct indicator_ma_hma *s, const struct indicator_ma *p,
-                                    mr_ring *ring, double x, double *y) {
-    const struct indicator_source of = {.ring = &ring[0]}, of_inner = {.ring = &ring[1]};
+                                    const struct indicator_source *of, mr_ring *inner, double x,
+                                    double *y) {
+    const struct indicator_source of_inner = {.ring = inner};
     double half = 0, whole = 0;
-    mr_ring_push(&ring[0], x);
     if (s->seen >= (double)(p->period - p->period / 2)) {
-        (void)indicator_wma(&s->half, &p->half, &of, x, &half);
+        (void)indicator_wma(&s->half, &p->half, of, x, &half);
     } else {
         s->seen += 1;
     }
-    if (!indicator_wma(&s->whole, &p->wma, &of, x, &whole)) return false;
-    const double inner = 2.0 * half - whole;
-    mr_ring_push(&ring[1], inner);
-    return indicator_wma(&s->root, &p->root, &of_inner, inner, y);
+    if (!indicator_wma(&s->whole, &p->wma, of, x, &whole)) return false;
+    const double difference = 2.0 * half - whole;
+    mr_ring_push(inner, difference);
+    return indicator_wma(&s->root, &p->root, &of_inner, difference, y);
 }
 
 /* Twice the value less that of half a length before, so that the average does not lag. */
-static inline bool indicator_ma_zlema(double *e, const struct indicator_ma *p, mr_ring *ring,
-                                      double x, double *y) {
-    struct indicator_ma_mean *mean = (struct indicator_ma_mean *)(void *)(e + 1);
+static inline bool indicator_ma_zlema(struct indicator_ma_zlema *s, const struct indicator_ma *p,
+                                      const struct indicator_source *of, double x, double *y) {
     const uint32_t lag = (uint32_t)(p->period - 1) / 2;
-    mr_ring_push(ring, x);
-    if (e[0] < (double)lag) {
-        e[0] += 1;
+    if (s->seen < (double)lag) {
+        s->seen += 1;
         return false;
     }
-    const bool ready = indicator_ma_ema(mean, p, 2.0 * x - mr_ring_back(ring, lag));
-    *y = mean->value;
+    const bool ready = indicator_ma_ema(&s->mean, p, 2.0 * x - indicator_source_past(of, lag));
+    *y = s->mean.value;
     return ready;
 }
 
-/* Takes x. True: *y is the average. `e` and `ring` are as large as indicator_ma_extra() and
- * indicator_ma_bars() say. */
-static inline bool indicator_ma_step(const struct indicator_ma *p, double *e, mr_ring *ring,
-                                     double x, double *y) {
+static inline double indicator_dema(const struct indicator_ma_mean *e) {
+    return 2.0 * e[0].value - e[1].value;
+}
+
+static inline double indicator_tema(const struct indicator_ma_mean *e) {
+    return e[2].value + (3.0 * e[0].value - 3.0 * e[1].value);
+}
+
+/* Of any length; the limits are those of TA-Lib's MAMA. */
+static inline bool indicator_ma_mama(struct indicator_mama *s, double x, double *y) {
+    const bool ready = indicator_mama(s, 0.5, 0.05, x);
+    *y = s->mama;
+    return ready;
+}
+
+/* Takes x, the newest value of `of`. True: *y is the average. `e` and both sources are as large as
+ * indicator_ma_extra() and indicator_ma_bars() say. */
+static inline bool indicator_ma_take(const struct indicator_ma *p, double *e,
+                                     const struct indicator_source *of, mr_ring *inner, double x,
+                                     double *y) {
     struct indicator_ma_mean *mean = (struct indicator_ma_mean *)(void *)e;
     bool ready = true;
     *y = x;
     switch (p->type) {
     case INDICATOR_SMA:
-        return indicator_ma_sma(mean, p->period, ring, x, y);
+        return indicator_ma_sma(mean, p->period, of, x, y);
     case INDICATOR_EMA:
         ready = indicator_ma_ema(mean, p, x);
         *y = mean->value;
@@ -336,31 +370,39 @@ static inline bool indicator_ma_step(const struct indicator_ma *p, double *e, mr
         *y = mean->value;
         break;
     case INDICATOR_WMA:
-        mr_ring_push(ring, x);
-        return indicator_wma((struct indicator_wma *)(void *)e, &p->wma,
-                             &(struct indicator_source){.ring = ring}, x, y);
+        return indicator_wma((struct indicator_wma *)(void *)e, &p->wma, of, x, y);
     case INDICATOR_DEMA:
         ready = indicator_ma_nested(mean, p, 2, x);
-        *y = 2.0 * mean[0].value - mean[1].value;
+        *y = indicator_dema(mean);
         break;
     case INDICATOR_TEMA:
         ready = indicator_ma_nested(mean, p, 3, x);
-        *y = mean[2].value + (3.0 * mean[0].value - 3.0 * mean[1].value);
+        *y = indicator_tema(mean);
         break;
     case INDICATOR_T3:
-        return indicator_ma_t3(mean, p, 0.7, x, y);
+        return indicator_ma_t3(mean, p, x, y);
     case INDICATOR_TRIMA:
-        return indicator_ma_trima((struct indicator_ma_trima *)(void *)e, p->period, ring, x, y);
+        return indicator_ma_trima((struct indicator_ma_trima *)(void *)e, p, of, x, y);
     case INDICATOR_KAMA:
-        return indicator_ma_kama((struct indicator_ma_kama *)(void *)e, p->period, ring, x, y);
+        return indicator_ma_kama((struct indicator_ma_kama *)(void *)e, p, of, x, y);
     case INDICATOR_HMA:
-        return indicator_ma_hma((struct indicator_ma_hma *)(void *)e, p, ring, x, y);
+        return indicator_ma_hma((struct indicator_ma_hma *)(void *)e, p, of, inner, x, y);
     case INDICATOR_ZLEMA:
-        return indicator_ma_zlema(e, p, ring, x, y);
+        return indicator_ma_zlema((struct indicator_ma_zlema *)(void *)e, p, of, x, y);
+    case INDICATOR_MAMA:
+        return indicator_ma_mama((struct indicator_mama *)(void *)e, x, y);
     default:
         break;
     }
     return ready;
+}
+
+/* The same of a value that no column holds, with two rings. */
+static inline bool indicator_ma_step(const struct indicator_ma *p, double *e, mr_ring *ring,
+                                     double x, double *y) {
+    const struct indicator_source of = {.ring = &ring[0]};
+    if (ring[0].items != NULL) mr_ring_push(&ring[0], x);
+    return indicator_ma_take(p, e, &of, &ring[1], x, y);
 }
 
 #endif
