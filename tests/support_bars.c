@@ -90,6 +90,7 @@ const char *bars_problem(const bars_step *s) {
 
 void bars_close(bars_step *s) {
     mri_chain_close(s->chain);
+    mri_undo_pool_close(&s->undo);
     mri_arena_close(s->arena);
 }
 
@@ -130,6 +131,7 @@ void bars_task_open(bars_step *s) {
         MR_OK) {
         abort();
     }
+    s->task.store.undo.pool = &s->undo;
     s->task.watermarks = calloc(stage->step_count, sizeof(int64_t));
     s->task.counters = calloc(mri_chain_counters(s->chain) + 1u, sizeof(int64_t));
     s->task.where = "rows";

@@ -31,6 +31,7 @@ typedef struct bars_step {
     uint32_t first; /* new column */
     mri_chain *chain;
     mri_chain_task task;
+    mri_undo_pool undo; /* of one task after the other */
     double **results; /* per new column, of as many rows as `in`, NaN for null; may be NULL */
     uint32_t row;     /* of `in`, the next that goes in */
 } bars_step;
