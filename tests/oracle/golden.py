@@ -46,7 +46,7 @@ def lines(indicator, all_series, sets, oracle):
     yield f"# {indicator.name}: numbers of TA-Lib {oracle.LIBRARY}, written by ./mill oracle indicators --write."
     samples = 3 if indicator.how == "exact" else 12
     for options in sets:
-        for label, columns in all_series.items():
+        for label, columns in series.fit(indicator, all_series).items():
             values = oracle.outputs(indicator, columns, options)
             if values is None:
                 continue

@@ -2,9 +2,10 @@
 """Every indicator against TA-Lib 0.8.1: random options over unlike series, bit by bit.
 
 Run by `./mill oracle indicators`. The five synthetic series, daily quotes that are stored in the
-repository, a walk with nulls, and with --data all files of a folder (CSV: a time, then open, high, low,
-close, volume). A null is NaN there, +0 and -0 are the same; `libm` allows 2 units in the last place,
-`close` its bound. With --write the golden files of `./mill test unit` are made anew.
+repository, a walk with nulls, for candle patterns bars that are full of them, and with --data all files of
+a folder (CSV: a time, then open, high, low, close, volume). A null is NaN there, +0 and -0 are the same;
+`libm` allows 2 units in the last place, `close` its bound. With --write the golden files of
+`./mill test unit` are made anew.
 """
 
 import argparse
@@ -111,7 +112,7 @@ def compare(indicator, want, got, score, where):
 
 def check(indicator, all_series, millrace, args):
     score = Score()
-    for label, columns in all_series.items():
+    for label, columns in series.fit(indicator, all_series).items():
         rows = len(columns["close"])
         sets = sets_of(indicator, args.seed, args.sets, rows)
         millrace.series(columns)

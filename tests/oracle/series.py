@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 COLUMNS = ["open", "high", "low", "close", "volume", "periods"]
 NAMES = ["walk", "tick", "offset", "scale", "flat"]
 REAL = ROOT / "tests/data/si_quotes_default.csv"
+PATTERNS = ROOT / "tests/data/candle_patterns.csv"
 
 
 def bars(rng, close, spread, digits=None):
@@ -86,6 +87,20 @@ def gaps(columns, rng):
     return out
 
 
+def patterns():
+    """Candles in which, with the usual settings, each candle pattern gives each of its numbers: most are too
+    rare for the other series."""
+    with open(PATTERNS, encoding="utf-8") as text:
+        rows = [[float(row[name]) for name in COLUMNS[:4]] for row in csv.DictReader(text)]
+    return {name: np.ascontiguousarray(values) for name, values in zip(COLUMNS, np.array(rows).T)}
+
+
+def fit(indicator, all_series):
+    """The series for an indicator: that of patterns is for patterns only."""
+    pattern = indicator.name.startswith("cdl")
+    return {name: columns for name, columns in all_series.items() if pattern or name != "patterns"}
+
+
 def make(seed, rows, folder=None, names=None):
     """All series by name."""
     out = {}
@@ -95,6 +110,7 @@ def make(seed, rows, folder=None, names=None):
     rng = np.random.default_rng([seed, 99])
     out["real"] = real(REAL, rng, rows)
     out["gaps"] = gaps(with_periods(synthetic("walk", rng, rows), rng), rng)
+    out["patterns"] = patterns()
     for path in sorted(pathlib.Path(folder).glob("*.csv*")) if folder else []:
         head = (gzip.open(path, "rt") if path.suffix == ".gz" else open(path, encoding="utf-8")).readline()
         if head.strip().split(",")[1:6] == COLUMNS[:5]:
