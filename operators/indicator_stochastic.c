@@ -26,7 +26,8 @@
  *         cost    as stochf with a ring of fastk_period values in place of histories, and 32 bytes
  *
  * willr   (high - close) / (high - low) in percent, below zero, by the lowest low and highest high of
- *         timeperiod rows; 0 when they are the same as in stoch
+ *         timeperiod rows; 0 when they are the same as in stoch. A close outside of the range
+ *         counts as its edge
  *         in, gaps  as stoch
  *         out     as: -100..0; null for the first timeperiod - 1 rows of a key
  *         agrees  TA-Lib 0.8.1 WILLR, every bit; up to 0.7.1 it was rounded otherwise
@@ -161,7 +162,7 @@ INDICATOR_INLINE bool stoch_range(struct stoch_state *s, uint32_t period,
 /* high - low; 0 when that is no more than rounding makes of equal values. */
 INDICATOR_INLINE double stoch_spread(double high, double low) {
     const double range = high - low;
-    return range > STOCH_SAME * (fabs(high) + fabs(low)) ? range : 0.0;
+    return fabs(range) > STOCH_SAME * (fabs(high) + fabs(low)) ? range : 0.0;
 }
 
 INDICATOR_INLINE double stoch_part(double high, double low, double close) {
@@ -426,7 +427,8 @@ INDICATOR_INLINE bool willr_step(struct stoch_state *s, const struct willr_plan 
     double high = 0, low = 0;
     if (!stoch_window(s, p->period, at, in, &high, &low)) return false;
     const double range = stoch_spread(high, low);
-    *out = range != 0 ? -100.0 * ((high - in[2]) / range) : 0.0;
+    const double part = range != 0 ? -100.0 * ((high - in[2]) / range) : 0.0;
+    *out = part > 0 ? 0.0 : part < -100.0 ? -100.0 : part;
     return true;
 }
 
