@@ -202,8 +202,7 @@ struct tsi_state {
 };
 
 struct tsi_plan {
-    int64_t first, second;
-    double first_k, second_k;
+    struct indicator_ema_twice twice;
 };
 
 static const mr_option tsi_options[] = {
@@ -234,20 +233,11 @@ static int64_t tsi_warmup(const void *options) {
 
 static struct tsi_plan tsi_plan(const void *options) {
     const struct tsi_options *o = options;
-    return (struct tsi_plan){.first = o->firstperiod,
-                             .second = o->secondperiod,
-                             .first_k = 2.0 / (double)(o->firstperiod + 1),
-                             .second_k = 2.0 / (double)(o->secondperiod + 1)};
+    return (struct tsi_plan){indicator_ema_twice(o->firstperiod, o->secondperiod)};
 }
 
 static const indicator_shape tsi_shape = {
     .in = {offsetof(struct tsi_options, of)}, .inputs = 1, .outputs = 1};
-
-INDICATOR_INLINE bool tsi_twice(struct average_state *once, struct average_state *twice,
-                                const struct tsi_plan *p, double x) {
-    return indicator_ema(once, p->first, p->first_k, x) &&
-           indicator_ema(twice, p->second, p->second_k, once->value);
-}
 
 INDICATOR_INLINE bool tsi_step(struct tsi_state *s, const struct tsi_plan *p, indicator_row *at,
                                const double *in, double *out) {
@@ -258,8 +248,8 @@ INDICATOR_INLINE bool tsi_step(struct tsi_state *s, const struct tsi_plan *p, in
         s->started = true;
         return false;
     }
-    (void)tsi_twice(&s->size, &s->size_twice, p, fabs(change));
-    const bool ready = tsi_twice(&s->change, &s->change_twice, p, change);
+    (void)indicator_ema_twice_step(&s->size, &s->size_twice, &p->twice, fabs(change));
+    const bool ready = indicator_ema_twice_step(&s->change, &s->change_twice, &p->twice, change);
     const double size = s->size_twice.value;
     *out = size != 0 ? 100.0 * s->change_twice.value / size : 0.0;
     return ready;

@@ -45,6 +45,27 @@ INDICATOR_INLINE bool indicator_ema(struct average_state *s, int64_t period, dou
     return s->seen == period;
 }
 
+/* An exponential average of an exponential average. */
+struct indicator_ema_twice {
+    int64_t first, second;
+    double first_k, second_k;
+};
+
+static inline struct indicator_ema_twice indicator_ema_twice(int64_t first, int64_t second) {
+    return (struct indicator_ema_twice){.first = first,
+                                        .second = second,
+                                        .first_k = 2.0 / (double)(first + 1),
+                                        .second_k = 2.0 / (double)(second + 1)};
+}
+
+/* True: twice->value is the average. */
+INDICATOR_INLINE bool indicator_ema_twice_step(struct average_state *once,
+                                               struct average_state *twice,
+                                               const struct indicator_ema_twice *p, double x) {
+    return indicator_ema(once, p->first, p->first_k, x) &&
+           indicator_ema(twice, p->second, p->second_k, once->value);
+}
+
 /* --- wilder ----------------------------------------------------------------------------------- */
 
 /* Wilder's average as TA-Lib 0.8.1 smooths ATR and RMA: the share of the new value is what is left

@@ -224,8 +224,8 @@ struct massi_state {
 };
 
 struct massi_plan {
-    int64_t period, before;
-    double k;
+    int64_t before; /* quotients of a sum but its newest */
+    struct indicator_ema_twice twice;
 };
 
 static const mr_option massi_options[] = {
@@ -261,17 +261,15 @@ static const mr_series massi_series[] = {{"quotient", massi_bars}, {0}};
 
 static struct massi_plan massi_plan(const void *options) {
     const struct massi_options *o = options;
-    return (struct massi_plan){.period = o->fastperiod,
-                               .before = o->slowperiod - 1,
-                               .k = 2.0 / (double)(o->fastperiod + 1)};
+    return (struct massi_plan){.before = o->slowperiod - 1,
+                               .twice = indicator_ema_twice(o->fastperiod, o->fastperiod)};
 }
 
 static const indicator_shape massi_shape = {RANGE_INPUTS(massi), .series = 1};
 
 INDICATOR_INLINE bool massi_step(struct massi_state *s, const struct massi_plan *p,
                                  indicator_row *at, const double *in, double *out) {
-    if (!indicator_ema(&s->once, p->period, p->k, in[0] - in[1])) return false;
-    if (!indicator_ema(&s->twice, p->period, p->k, s->once.value)) return false;
+    if (!indicator_ema_twice_step(&s->once, &s->twice, &p->twice, in[0] - in[1])) return false;
     double quotient = s->once.value / s->twice.value;
     if (!(fabs(quotient) < MASSI_MOST)) quotient = 0;
     mr_ring_push(&at->ring[0], quotient);

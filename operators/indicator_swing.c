@@ -289,8 +289,9 @@ struct smi_state {
 
 struct smi_plan {
     uint32_t period;
-    int64_t slow, fast, signal;
-    double slow_k, fast_k, signal_k;
+    int64_t signal;
+    double signal_k;
+    struct indicator_ema_twice twice;
 };
 
 static const mr_option smi_options[] = {
@@ -344,29 +345,22 @@ static int64_t smi_warmup(const void *options) {
 static struct smi_plan smi_plan(const void *options) {
     const struct smi_options *o = options;
     return (struct smi_plan){.period = (uint32_t)o->timeperiod,
-                             .slow = o->slowperiod,
-                             .fast = o->fastperiod,
                              .signal = o->signalperiod,
-                             .slow_k = 2.0 / (double)(o->slowperiod + 1),
-                             .fast_k = 2.0 / (double)(o->fastperiod + 1),
-                             .signal_k = 2.0 / (double)(o->signalperiod + 1)};
+                             .signal_k = 2.0 / (double)(o->signalperiod + 1),
+                             .twice = indicator_ema_twice(o->slowperiod, o->fastperiod)};
 }
 
 static const indicator_shape smi_shape = {SWING_BARS(smi), .outputs = 2};
-
-INDICATOR_INLINE bool smi_twice(struct average_state *once, struct average_state *twice,
-                                const struct smi_plan *p, double x) {
-    return indicator_ema(once, p->slow, p->slow_k, x) &&
-           indicator_ema(twice, p->fast, p->fast_k, once->value);
-}
 
 INDICATOR_INLINE bool smi_step(struct smi_state *s, const struct smi_plan *p, indicator_row *at,
                                const double *in, double *out) {
     double high = in[0], low = in[1];
     char *cache = mr_cache(at->ctx, at->slot);
     if (!indicator_extremes_step(&s->range, at, cache, p->period, &high, &low)) return false;
-    (void)smi_twice(&s->distance, &s->distance_twice, p, in[2] - (high + low) / 2.0);
-    if (!smi_twice(&s->spread, &s->spread_twice, p, high - low)) return false;
+    const double distance = in[2] - (high + low) / 2.0;
+    (void)indicator_ema_twice_step(&s->distance, &s->distance_twice, &p->twice, distance);
+    if (!indicator_ema_twice_step(&s->spread, &s->spread_twice, &p->twice, high - low))
+        return false;
     const double half = 0.5 * s->spread_twice.value;
     out[0] = half != 0 ? 100.0 * s->distance_twice.value / half : 0.0;
     if (!isfinite(out[0])) out[0] = 0;
