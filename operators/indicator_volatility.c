@@ -22,7 +22,12 @@
  * stddev  square root of the variance as above, times nbdev; 0 where the variance is not above 0
  *         in, gaps, cost  as bbands, but for the sum of the mean: 40 bytes per key
  *         out       as: unit of the input; null for the first timeperiod - 1 values of a key
- *         agrees    TA-Lib 0.8.1 STDDEV, every bit */
+ *         agrees    TA-Lib 0.8.1 STDDEV, every bit
+ *
+ * var     the variance as above; nbdev is there for TA-Lib's sake and changes nothing
+ *         in, gaps, cost  as stddev
+ *         out       as: square of the input's unit; null for the first timeperiod - 1 values of a key
+ *         agrees    TA-Lib 0.8.1 VAR, every bit */
 #include "indicator_variance.h"
 
 enum { MA_SMA };
@@ -194,6 +199,26 @@ INDICATOR_INLINE bool stddev_step(struct var_state *s, const struct var_plan *p,
 
 INDICATOR_PROCESS(stddev, var, var);
 
+static const mr_option var_options[] = {
+    INDICATOR_COLUMN(var, of, "close", "Column whose spread is measured."),
+    INDICATOR_PERIOD(var, 5, 1, MR_CHANGES_LAYOUT, "Length of the window."),
+    INDICATOR_FLOAT(var, nbdev, 1.0, -3e37, 3e37, "Without effect."),
+    {0},
+};
+
+static const mr_output var_produces[] = {{"real", MR_F64, "The variance."}, {0}};
+
+static const indicator_shape var_shape = {
+    .in = {offsetof(struct var_options, of)}, .inputs = 1, .outputs = 1, .past = true};
+
+INDICATOR_INLINE bool var_step(struct var_state *s, const struct var_plan *p, indicator_row *at,
+                               const double *in, double *out) {
+    const struct indicator_source of = {.at = at, .history = 0};
+    return indicator_variance(&s->variance, p->period, p->inverse, &of, in[0], out);
+}
+
+INDICATOR_PROCESS(var, var, var);
+
 /* ---------------------------------------------------------------------------------------------- */
 
 static const mr_operator operators[] = {
@@ -217,5 +242,16 @@ static const mr_operator operators[] = {
         .produces = stddev_produces,
         .histories = var_histories,
         .warmup = var_warmup,
-    }};
+    },
+    {
+        INDICATOR_DESCRIBE(var, var),
+        INDICATOR_STATE(var, 1),
+        INDICATOR_EXACT,
+        .summary = "Variance of one column, of the population.",
+        .reference = "Chan, Golub, LeVeque 1983, The American Statistician 37(3)",
+        .produces = var_produces,
+        .histories = var_histories,
+        .warmup = var_warmup,
+    },
+};
 MR_FAMILY(indicator_volatility, operators);
