@@ -106,7 +106,7 @@ struct filling {
     mr_batch batch;   /* rows that are settled */
     uint32_t decoded; /* end of those that are only decoded */
     uint32_t origins; /* rows so far that have been decoded, of all batches of a fetch */
-    uint32_t nulled[SETTLE_ROWS]; /* of those that are only decoded */
+    int64_t nulled;   /* cells of the last one that is decoded; it is settled at once then */
     mri_moment moment;
     int64_t before_us; /* the watermark before the last row that was settled */
 };
@@ -116,6 +116,7 @@ static void filling_begin(mri_task *task, struct filling *f) {
     mri_arena_reset(worker->strings);
     f->batch = mri_worker_batch(worker, MR_BATCH_ROWS);
     f->decoded = f->origins = 0;
+    f->nulled = 0;
     f->moment = mri_moment_next(task);
 }
 
@@ -224,8 +225,11 @@ static mr_status rows_settle(mri_task *task, struct filling *f, bool marked, mr_
     for (uint32_t from = first; status == MR_OK && from < f->decoded; from++) {
         const uint32_t origin = f->batch.origin[from];
         f->before_us = task->time.watermark_us;
-        worker->stats.nulled += f->nulled[from - first];
+        const uint32_t rows = f->batch.rows;
         status = row_place(task, f, from, err);
+        if (f->nulled > 0 && from + 1 == f->decoded && f->batch.rows > rows) {
+            worker->stats.nulled += f->nulled;
+        }
         if (status != MR_OK || (marked && from + 1 == f->decoded)) continue;
         if (!mri_moment_comes(task, &f->moment, f->before_us, task->time.watermark_us,
                               f->batch.rows)) {
@@ -237,6 +241,7 @@ static mr_status rows_settle(mri_task *task, struct filling *f, bool marked, mr_
         break;
     }
     f->decoded = f->batch.rows;
+    f->nulled = 0;
     (void)mri_lap(&worker->laps, before);
     return status;
 }
@@ -253,7 +258,7 @@ static mr_status record_row(mri_task *task, const mri_record *record, struct fil
     mr_status status =
         mri_rows_read(worker->input_rows, record, &target, row, &nulled, &reason, &why);
     if (status == MR_OK) {
-        f->nulled[row - f->batch.rows] = (uint32_t)nulled;
+        f->nulled = nulled;
         f->batch.origin[row] = f->origins;
         worker->origin_record[f->origins] = (uint32_t)(record - worker->records);
         worker->origins[f->origins++] =
@@ -389,7 +394,7 @@ static mr_status record_take(mri_task *task, const mri_record *record, struct fi
     }
     task->next = record->offset + 1;
     const bool full = f->decoded - f->batch.rows == SETTLE_ROWS;
-    return full ? rows_settle(task, f, false, err) : MR_OK;
+    return full || f->nulled > 0 ? rows_settle(task, f, false, err) : MR_OK;
 }
 
 static mr_status records_run(mri_task *task, uint32_t count, mr_error *err) {

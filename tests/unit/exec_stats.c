@@ -1,6 +1,7 @@
 /* exec_stats.c: what a worker shows of itself: tasks, latencies, work that waits for its commit. */
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -132,4 +133,67 @@ Test(exec_stats, work_waits_until_a_commit_succeeds) {
     cr_expect_gt(stats.commits, 0);
     cr_expect_neq(stats.committed_now_us, MR_TIME_NONE);
     world_close(&w);
+}
+
+/* Behind the ten bytes of a good record's head: the key, the time, both perhaps null, and three numbers
+ * of which the last may be null and is none. */
+static void put_nan(exec *x, const char *pair_and_time, uint32_t size) {
+    const double numbers[] = {1, 1, (double)NAN};
+    size_t count = 0;
+    const mri_record head = mri_sim_records(x->sim, "raw", 0, &count)[0];
+    mri_text value = {0};
+    mri_text_add(&value, head.value, 10);
+    mri_text_add(&value, pair_and_time, size);
+    mri_text_add(&value, numbers, 16);
+    mri_text_add(&value, "\x02", 1);
+    mri_text_add(&value, &numbers[2], 8);
+    const mri_record record = {.key = "A",
+                               .key_size = 1,
+                               .value = value.data,
+                               .value_size = (uint32_t)value.size,
+                               .ingest_us = MR_TIME_NONE};
+    cr_assert_eq(x->sim->ops->publish(x->sim, "raw", 0, &record, 1, &x->err), MR_OK);
+    mri_text_free(&value);
+}
+
+Test(exec_stats, cells_that_become_null_count_only_in_rows_that_stay) {
+    static const char nullable[] =
+        "pipeline: p\n"
+        "topics:\n"
+        "  raw: { key: pair, time: time, external: true, schema: { pair: 'string?',\n"
+        "    time: 'timestamp?', price: float64, quantity: float64, other: 'float64?' } }\n"
+        "  out: { key: pair, time: window_end, partitions: 1 }\n"
+        "stages:\n"
+        "  s: { from: raw, idle: off, on_error: dlq, to: out,\n"
+        "    steps: [ { candles: { id: c, every: 1s } } ] }\n";
+    static const uint32_t sizes[] = {0, 1, 2, 3};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        exec x;
+        exec_open(&x, nullable);
+        exec_topic(&x, "raw", 1);
+        exec_feed(&x, "raw", "{\"pair\":\"A\",\"time\":1,\"price\":1,\"quantity\":1}");
+        put_nan(&x,
+                "\x02\x02"
+                "A\x02\x04",
+                5);
+        put_nan(&x,
+                "\x02\x02"
+                "A\x00",
+                4);                     /* no time */
+        put_nan(&x, "\x00\x02\x04", 3); /* no key */
+        put_nan(&x,
+                "\x02\x02"
+                "A\x02\x06",
+                5);
+        exec_feed(&x, "raw", "{\"pair\":\"A\",\"time\":4,\"price\":1,\"quantity\":1}");
+        exec_start(&x, "s", (exec_run){.batch_rows = sizes[i]});
+        exec_settle(&x);
+        const mri_worker_stats stats = exec_stats(&x);
+        cr_expect_eq(stats.rows_in, 4, "%s", x.lines.data);
+        cr_expect_eq(stats.rejected, 2);
+        cr_expect_eq(stats.dead[MRI_REASON_TIME], 1);
+        cr_expect_eq(stats.dead[MRI_REASON_KEY], 1);
+        cr_expect_eq(stats.nulled, 2, "%" PRId64, stats.nulled);
+        exec_close(&x);
+    }
 }
