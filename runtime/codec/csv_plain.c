@@ -178,10 +178,11 @@ static uint32_t cells_read(const struct cells *c) {
 
 bool mri_csv_plain_cell(mri_csv_decoder *d, uint32_t column, const char *data, size_t size,
                         mri_decode_target *to, uint32_t row) {
-    const uint16_t fronts[] = {MRI_TAKE_BEFORE, (uint16_t)(MRI_TAKE_BEFORE + 1 + size)};
+    /* From MRI_TAKE_BEFORE bytes in front of it on, which may be where the line begins. */
+    const uint16_t fronts[] = {MRI_TAKE_BEFORE - 1, (uint16_t)(MRI_TAKE_BEFORE + size)};
     const struct cells one = {.d = d,
                               .to = to,
-                              .text = data - MRI_TAKE_BEFORE - 1,
+                              .text = data - MRI_TAKE_BEFORE,
                               .limit = data + size,
                               .fronts = fronts,
                               .index = column,

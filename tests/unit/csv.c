@@ -233,6 +233,27 @@ Test(csv, mutated_lines_never_break_a_promise) {
     cr_assert_gt(good, 1000);
 }
 
+/* Numbers are read from in front of their end, where a line may not reach: in memory of exactly its
+ * size, at each distance from its begin. */
+Test(csv, numbers_behind_quotes_are_read_wherever_they_stand) {
+    static const char digits[] = "-1234567.890123456789";
+    struct reader r = reader_open("s:string f:float64 i:int64");
+    cr_assert_eq(read_header(&r, "s,f,i"), MR_OK, "%s", err.text);
+    for (int pad = 0; pad < 24; pad++) {
+        for (int size = 1; size < (int)sizeof digits - 1; size++) {
+            char line[128], number[sizeof digits];
+            const char *from = size == 1 || pad % 2 != 0 ? digits + 1 : digits;
+            (void)snprintf(number, sizeof number, "%.*s", size, from);
+            if (number[strlen(number) - 1] == '.') continue;
+            (void)snprintf(line, sizeof line, "\"%.*s\",%s,%d", pad, "abcdefghijklmnopqrstuvwxyz",
+                           number, size - 7);
+            cr_assert_eq(read_line(&r, line), MR_OK, "%s: %s", line, err.text);
+            cr_assert_eq(r.batch->columns[1].f64[0], strtod(number, NULL), "%s", line);
+            cr_assert_eq(r.batch->columns[2].i64[0], size - 7, "%s", line);
+        }
+    }
+}
+
 /* --- many lines at once ------------------------------------------------------------------------ */
 
 static bool bit(uint64_t bits, uint32_t i) {
