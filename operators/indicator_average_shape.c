@@ -16,7 +16,7 @@
  *        seed    y is the value timeperiod - 1 at first
  *        in, gaps  as trima
  *        agrees  TA-Lib 0.8.1 KAMA, every bit
- *        cost    32 bytes per key and the shared history of the column
+ *        cost    48 bytes per key and the shared history of the column
  *
  * zlema  ema of 2 x - the value (timeperiod - 1) / 2 before
  *        out     as: null for the first timeperiod - 1 + (timeperiod - 1) / 2 values of a key
@@ -105,6 +105,8 @@ static const mr_field trima_fields[] = {
 static const mr_field kama_fields[] = {
     MR_FIELD(kama_state, ma.moves),
     MR_FIELD(kama_state, ma.value),
+    MR_FIELD(kama_state, ma.before),
+    MR_FIELD(kama_state, ma.gone),
     MR_FIELD(kama_state, ma.seen),
     MR_FIELD(kama_state, ma.still),
     {0},

@@ -28,7 +28,7 @@
  *                   timeperiod - 1 rows of a key
  *           seed, gaps  as midpoint
  *           agrees  TA-Lib 0.8.1 ACCBANDS, every bit
- *           cost    32 bytes per key and the shared histories of the columns
+ *           cost    32 bytes and 2 timeperiod doubles per key, and the shared history of the close
  *
  * kc        Keltner's channel: ema of the typical price (high + low + close) / 3, plus and minus
  *           `nbdev` average true ranges
@@ -231,9 +231,13 @@ static int64_t accbands_warmup(const void *options) {
 }
 
 static const mr_history accbands_histories[] = {
-    {offsetof(struct accbands_options, high), accbands_bars},
-    {offsetof(struct accbands_options, low), accbands_bars},
     {offsetof(struct accbands_options, close), accbands_bars},
+    {0},
+};
+
+static const mr_series accbands_series[] = {
+    {"upper", accbands_bars},
+    {"lower", accbands_bars},
     {0},
 };
 
@@ -252,6 +256,7 @@ static const indicator_shape accbands_shape = {
            offsetof(struct accbands_options, close)},
     .inputs = 3,
     .outputs = 3,
+    .series = 2,
     .past = true,
 };
 
@@ -270,6 +275,8 @@ INDICATOR_INLINE bool accbands_step(struct accbands_state *s, const struct accba
                                     indicator_row *at, const double *in, double *out) {
     double upper = 0, lower = 0;
     accbands_move(in[0], in[1], &upper, &lower);
+    mr_ring_push(&at->ring[0], upper);
+    mr_ring_push(&at->ring[1], lower);
     s->upper += upper;
     s->middle += in[2];
     s->lower += lower;
@@ -281,10 +288,9 @@ INDICATOR_INLINE bool accbands_step(struct accbands_state *s, const struct accba
     out[1] = s->middle / p->length;
     out[2] = s->lower / p->length;
     const uint32_t oldest = (uint32_t)p->period - 1;
-    accbands_move(indicator_past(at, 0, oldest), indicator_past(at, 1, oldest), &upper, &lower);
-    s->upper -= upper;
-    s->middle -= indicator_past(at, 2, oldest);
-    s->lower -= lower;
+    s->upper -= mr_ring_back(&at->ring[0], oldest);
+    s->middle -= indicator_past(at, 0, oldest);
+    s->lower -= mr_ring_back(&at->ring[1], oldest);
     return true;
 }
 
@@ -413,6 +419,7 @@ static const mr_operator operators[] = {
         .produces = band_produces,
         .warmup = accbands_warmup,
         .histories = accbands_histories,
+        .series = accbands_series,
         .summary = "Acceleration bands: averages of highs and lows moved out by the range.",
         .reference = "Headley 2002, Big Trends in Trading",
     },

@@ -48,6 +48,7 @@ struct indicator_ma {
     struct indicator_rma_plan rma;
     struct indicator_wma_plan wma, half, root;
     double t3[4]; /* weights of the third to the sixth average of an average */
+    double trima; /* one over the sum of its weights */
 };
 
 static inline int64_t indicator_root(int64_t n) {
@@ -82,6 +83,7 @@ static inline struct indicator_ma indicator_ma_of(int64_t type, int64_t period) 
         .wma = indicator_wma_plan(period),
         .half = indicator_wma_plan(period > 1 ? period / 2 : 1),
         .root = indicator_wma_plan(indicator_root(period)),
+        .trima = 1.0 / ((double)(period / 2 + 1) * (double)((period + 1) / 2)),
     };
     indicator_t3_weights(0.7, ma.t3);
     return ma;
@@ -126,6 +128,7 @@ struct indicator_ma_trima {
 
 struct indicator_ma_kama {
     double moves, value; /* sum of the absolute changes; the average */
+    double before, gone; /* the value before; the one that left the window last */
     double seen, still;  /* values; how often the last one came again, at most the period */
 };
 
@@ -171,7 +174,7 @@ static inline int64_t indicator_ma_bars(int64_t type, int64_t period, uint32_t w
     case INDICATOR_TRIMA:
         return which == 0 ? period + 1 : 0;
     case INDICATOR_KAMA:
-        return which == 0 ? period + 2 : 0;
+        return which == 0 ? period + 1 : 0;
     case INDICATOR_HMA:
         return which == 0 ? period : indicator_root(period);
     case INDICATOR_ZLEMA:
@@ -221,8 +224,14 @@ static inline bool indicator_ma_rma(struct indicator_ma_mean *s, const struct in
 }
 
 /* Averages of averages, as many as there are; false: the last one is not there yet. */
-static inline bool indicator_ma_nested(struct indicator_ma_mean *s, const struct indicator_ma *p,
-                                       uint32_t count, double x) {
+INDICATOR_INLINE bool indicator_ma_nested(struct indicator_ma_mean *s, const struct indicator_ma *p,
+                                          uint32_t count, double x) {
+    if (s[count - 1].seen == (double)p->period) {
+        for (uint32_t i = 0; i < count; i++) {
+            x = s[i].value = fma(x - s[i].value, p->k, s[i].value);
+        }
+        return true;
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (!indicator_ma_ema(&s[i], p, x)) return false;
         x = s[i].value;
@@ -230,16 +239,28 @@ static inline bool indicator_ma_nested(struct indicator_ma_mean *s, const struct
     return true;
 }
 
-static inline bool indicator_ma_t3(struct indicator_ma_mean *e, const struct indicator_ma *p,
-                                   double x, double *y) {
-    const double keep = 1.0 - p->k;
+static inline bool indicator_ma_t3_seeded(struct indicator_ma_mean *e, const struct indicator_ma *p,
+                                          double x) {
     for (uint32_t i = 0; i < 6; i++) {
         if (indicator_ma_seeded(&e[i], p->period, x)) {
-            e[i].value = fma(keep, e[i].value, p->k * x);
+            e[i].value = fma(1.0 - p->k, e[i].value, p->k * x);
         } else if (e[i].seen < (double)p->period) {
             return false;
         }
         x = e[i].value;
+    }
+    return true;
+}
+
+INDICATOR_INLINE bool indicator_ma_t3(struct indicator_ma_mean *e, const struct indicator_ma *p,
+                                      double x, double *y) {
+    const double keep = 1.0 - p->k;
+    if (e[5].seen == (double)p->period) {
+        for (uint32_t i = 0; i < 6; i++) {
+            x = e[i].value = fma(keep, e[i].value, p->k * x);
+        }
+    } else if (!indicator_ma_t3_seeded(e, p, x)) {
+        return false;
     }
     *y = fma(p->t3[3], e[5].value, p->t3[2] * e[4].value);
     *y = fma(p->t3[0], e[2].value, fma(p->t3[1], e[3].value, *y));
@@ -250,7 +271,6 @@ static inline bool indicator_ma_t3(struct indicator_ma_mean *e, const struct ind
 static inline bool indicator_ma_trima(struct indicator_ma_trima *s, const struct indicator_ma *p,
                                       const struct indicator_source *of, double x, double *y) {
     const uint32_t n = (uint32_t)p->period, newer = n / 2; /* values of the newer half */
-    const double rows = (double)(n / 2 + 1) * (double)((n + 1) / 2);
     s->seen += 1;
     if (s->seen < (double)n) return false;
     if (s->seen == (double)n) {
@@ -273,31 +293,31 @@ static inline bool indicator_ma_trima(struct indicator_ma_trima *s, const struct
         s->rising += x;
         s->whole += x;
     }
-    *y = s->whole * (1.0 / rows);
+    *y = s->whole * p->trima;
     return true;
 }
 
 /* Kaufman's: the more of the way went one way, the faster. */
 static inline bool indicator_ma_kama(struct indicator_ma_kama *s, const struct indicator_ma *p,
                                      const struct indicator_source *of, double x, double *y) {
-    const double slow = 2.0 / 31.0, span = 2.0 / 3.0 - slow;
-    const uint32_t n = (uint32_t)p->period;
-    if (s->seen > (double)n) {
-        s->moves -= fabs(indicator_source_past(of, n) - indicator_source_past(of, n + 1));
-    }
+    const double slow = 2.0 / 31.0, span = 2.0 / 3.0 - slow, length = (double)p->period;
+    const double move = fabs(x - s->before);
+    const bool full = s->seen >= length;
+    const double first = full ? indicator_source_past(of, (uint32_t)p->period) : 0.0;
+    s->before = x;
+    if (s->seen > length) s->moves -= fabs(first - s->gone);
+    s->gone = first;
     if (s->seen > 0) {
-        const double move = fabs(x - indicator_source_past(of, 1));
         s->moves += move;
-        s->still = move != 0 ? 0 : s->still < (double)n ? s->still + 1 : (double)n;
+        s->still = move != 0 ? 0 : s->still < length ? s->still + 1 : length;
     }
-    if (s->still == (double)n) s->moves = 0; /* no rest of what came and went */
-    if (s->seen < (double)n) {
+    if (s->still == length) s->moves = 0; /* no rest of what came and went */
+    if (s->seen <= length) s->seen += 1;
+    if (!full) {
         s->value = x;
-        s->seen += 1;
         return false;
     }
-    s->seen = (double)n + 1;
-    const double way = x - indicator_source_past(of, n);
+    const double way = x - first;
     const double straight = s->moves <= fabs(way) ? 1.0 : fabs(way / s->moves);
     const double rate = fma(straight, span, slow);
     s->value = fma(x - s->value, rate * rate, s->value);
