@@ -166,21 +166,21 @@ static inline void indicator_forget(const indicator_row *at, size_t state_size) 
     memset((char *)at->state + state_size, 0, at->ctx->extra * sizeof(double));
 }
 
-/* NAME_process() out of NAME_rows(), which is made twice: fma() is one instruction where the processor
+/* NAME_process() out of NAME_loop(), which is made twice: fma() is one instruction where the processor
  * has it, and otherwise a call that knows nothing of registers. Both give the same bits. */
 #if defined(__x86_64__) && !defined(__FMA__)
 #define INDICATOR_ENTRY(name)                                                        \
-    __attribute__((target("fma"))) static mr_status name##_rows_fused(mr_ctx *ctx) { \
-        return name##_rows(ctx);                                                     \
+    __attribute__((target("fma"))) static mr_status name##_loop_fused(mr_ctx *ctx) { \
+        return name##_loop(ctx);                                                     \
     }                                                                                \
     static mr_status name##_process(mr_ctx *ctx) {                                   \
-        return ctx->fused ? name##_rows_fused(ctx) : name##_rows(ctx);               \
+        return ctx->fused ? name##_loop_fused(ctx) : name##_loop(ctx);               \
     }                                                                                \
     static mr_status name##_process(mr_ctx *ctx)
 #else
 #define INDICATOR_ENTRY(name)                      \
     static mr_status name##_process(mr_ctx *ctx) { \
-        return name##_rows(ctx);                   \
+        return name##_loop(ctx);                   \
     }                                              \
     static mr_status name##_process(mr_ctx *ctx)
 #endif
@@ -191,7 +191,7 @@ static inline void indicator_forget(const indicator_row *at, size_t state_size) 
  *                  const double *in, double *out);
  * A small state is worked on in a copy, which a compiler can keep in registers. */
 #define INDICATOR_PROCESS(name, state_tag, plan_tag)                              \
-    INDICATOR_INLINE mr_status name##_rows(mr_ctx *ctx) {                         \
+    INDICATOR_INLINE mr_status name##_loop(mr_ctx *ctx) {                         \
         const struct plan_tag##_plan plan = plan_tag##_plan(ctx->options);        \
         const indicator_shape *shape = &name##_shape;                             \
         indicator_row at = indicator_begin(ctx, shape);                           \
@@ -219,7 +219,7 @@ static inline void indicator_forget(const indicator_row *at, size_t state_size) 
 /* The same without a state: bool NAME_step(const struct PLAN_plan *p, const double *in,
  * double *out). */
 #define INDICATOR_PROCESS_MAP(name, plan_tag)                                       \
-    INDICATOR_INLINE mr_status name##_rows(mr_ctx *ctx) {                           \
+    INDICATOR_INLINE mr_status name##_loop(mr_ctx *ctx) {                           \
         const struct plan_tag##_plan plan = plan_tag##_plan(ctx->options);          \
         const indicator_shape *shape = &name##_shape;                               \
         indicator_row at = indicator_begin(ctx, shape);                             \
