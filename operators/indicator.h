@@ -131,34 +131,49 @@ INDICATOR_INLINE bool indicator_run(indicator_row *at, const indicator_shape *sh
     return true;
 }
 
-/* The inputs of the row; false: it does not count. */
+INDICATOR_INLINE bool indicator_get(const indicator_row *at, const indicator_shape *shape,
+                                    uint32_t i, double *in, double *most) {
+    if (i >= shape->inputs) return true;
+    in[i] = at->in[i][at->row];
+    const double size = fabs(in[i]);
+    *most = size > *most ? size : *most;
+    return at->valid[i][at->row];
+}
+
+/* The inputs of the row; false: it does not count. Written out: a compiler leaves a loop over two
+ * columns as one, with all it indexes in memory. */
 INDICATOR_INLINE bool indicator_read(indicator_row *at, const indicator_shape *shape, double *in) {
     double most = 0;
-    bool valid = true;
+    _Static_assert(INDICATOR_INPUTS == 4 && INDICATOR_OUTPUTS == 4, "one line for each");
+    bool valid = indicator_get(at, shape, 0, in, &most);
+    valid &= indicator_get(at, shape, 1, in, &most);
+    valid &= indicator_get(at, shape, 2, in, &most);
+    valid &= indicator_get(at, shape, 3, in, &most);
     at->too_large = false;
-    for (uint32_t i = 0; i < shape->inputs; i++) {
-        valid = valid && at->valid[i][at->row];
-        in[i] = at->in[i][at->row];
-        const double size = fabs(in[i]);
-        most = size > most ? size : most;
-    }
     if (shape->endless || !valid || most < INDICATOR_TOO_LARGE) return valid;
     at->too_large = true;
     return false;
 }
 
+INDICATOR_INLINE void indicator_put(const indicator_row *at, const indicator_shape *shape,
+                                    uint32_t i, bool ready, const double *out) {
+    if (i >= shape->outputs) return;
+    const mr_column *column = &at->out[i];
+    const bool valid = ready && fabs(out[i]) <= DBL_MAX;
+    column->valid[at->row] = valid;
+    if (shape->whole || (shape->whole_last && i == shape->outputs - 1)) {
+        column->i64[at->row] = valid ? (int64_t)out[i] : 0;
+    } else {
+        column->f64[at->row] = valid ? out[i] : 0.0;
+    }
+}
+
 INDICATOR_INLINE void indicator_write(const indicator_row *at, const indicator_shape *shape,
                                       bool ready, const double *out) {
-    for (uint32_t i = 0; i < shape->outputs; i++) {
-        const mr_column *column = &at->out[i];
-        const bool valid = ready && fabs(out[i]) <= DBL_MAX;
-        column->valid[at->row] = valid;
-        if (shape->whole || (shape->whole_last && i == shape->outputs - 1)) {
-            column->i64[at->row] = valid ? (int64_t)out[i] : 0;
-        } else {
-            column->f64[at->row] = valid ? out[i] : 0.0;
-        }
-    }
+    indicator_put(at, shape, 0, ready, out);
+    indicator_put(at, shape, 1, ready, out);
+    indicator_put(at, shape, 2, ready, out);
+    indicator_put(at, shape, 3, ready, out);
 }
 
 /* The doubles of the key are as they were before its first row. */
