@@ -8,8 +8,8 @@
  *                  extreme
  *          gaps    a null in either input gives null outputs and changes nothing
  *          agrees  TA-Lib 0.8.1 FRACTAL, every value
- *          cost    128 bytes and a ring of rightbars + 1 numbers per key, twice leftbars and rightbars
- *                  values that are not saved, and the shared histories
+ *          cost    128 bytes per key and the shared histories; with more than 32 rows also a ring of
+ *                  rightbars + 1 numbers, and twice leftbars and rightbars values that are not saved
  *
  * kdj      raw %K = 100 (close - low) / (high - low) by the lowest low and highest high of fastk_period
  *          rows, 0 when they are the same; K an average of it, D one of K, J = 3 K - 2 D
@@ -37,7 +37,7 @@
 
 /* --- fractal ---------------------------------------------------------------------------------- */
 
-enum { FRACTAL_HIGH = 1, FRACTAL_LOW = 2 };
+enum { FRACTAL_HIGH = 1, FRACTAL_LOW = 2, FRACTAL_SCAN = 32 };
 
 struct fractal_options {
     mr_column_ref high, low;
@@ -53,6 +53,7 @@ struct fractal_state {
 struct fractal_plan {
     uint32_t left, right;
     int64_t before, right_cache;
+    bool scan; /* so few rows that they are looked at one by one */
 };
 
 static const mr_option fractal_options[] = {
@@ -87,12 +88,17 @@ static int64_t fractal_bars(const void *options) {
     return fractal_warmup(options) + 1;
 }
 
+static bool fractal_scan(const void *options) {
+    return fractal_warmup(options) <= FRACTAL_SCAN;
+}
+
 static int64_t fractal_flags(const void *options) {
-    return ((const struct fractal_options *)options)->rightbars + 1;
+    return fractal_scan(options) ? 0 : ((const struct fractal_options *)options)->rightbars + 1;
 }
 
 static int64_t fractal_cache(const void *options) {
     const struct fractal_options *o = options;
+    if (fractal_scan(options)) return 0;
     return indicator_extremes_bytes(o->leftbars) + indicator_extremes_bytes(o->rightbars);
 }
 
@@ -108,7 +114,8 @@ static struct fractal_plan fractal_plan(const void *options) {
     return (struct fractal_plan){.left = (uint32_t)o->leftbars,
                                  .right = (uint32_t)o->rightbars,
                                  .before = fractal_warmup(options),
-                                 .right_cache = indicator_extremes_bytes(o->leftbars)};
+                                 .right_cache = indicator_extremes_bytes(o->leftbars),
+                                 .scan = fractal_scan(options)};
 }
 
 static const indicator_shape fractal_shape = {
@@ -130,8 +137,34 @@ INDICATOR_INLINE int fractal_beyond_left(struct fractal_state *s, const struct f
     return beyond;
 }
 
+/* Whether the row p->right rows ago is beyond all others of the window, by that history; sign 1:
+ * above, -1: below. */
+INDICATOR_INLINE bool fractal_is_beyond(const struct fractal_plan *p, const indicator_row *at,
+                                        uint32_t history, double sign) {
+    const double x = sign * indicator_past(at, history, p->right);
+    for (uint32_t back = 0; back < p->right; back++) {
+        if (sign * indicator_past(at, history, back) >= x) return false;
+    }
+    for (uint32_t back = p->right + 1; back <= (uint32_t)p->before; back++) {
+        if (sign * indicator_past(at, history, back) >= x) return false;
+    }
+    return true;
+}
+
+INDICATOR_INLINE bool fractal_few(struct fractal_state *s, const struct fractal_plan *p,
+                                  const indicator_row *at, double *out) {
+    if (s->seen < p->before) {
+        s->seen++;
+        return false;
+    }
+    out[0] = fractal_is_beyond(p, at, 0, 1.0) ? 100.0 : 0.0;
+    out[1] = fractal_is_beyond(p, at, 1, -1.0) ? 100.0 : 0.0;
+    return true;
+}
+
 INDICATOR_INLINE bool fractal_step(struct fractal_state *s, const struct fractal_plan *p,
                                    indicator_row *at, const double *in, double *out) {
+    if (p->scan) return fractal_few(s, p, at, out);
     char *cache = mr_cache(at->ctx, at->slot);
     double high = in[0], low = in[1];
     mr_ring_push(&at->ring[0], (double)fractal_beyond_left(s, p, at, cache, in));
