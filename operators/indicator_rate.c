@@ -177,12 +177,12 @@ INDICATOR_INLINE bool trix_average(struct average_state *s, const struct trix_pl
 
 INDICATOR_INLINE bool trix_step(struct trix_state *s, const struct trix_plan *p, indicator_row *at,
                                 const double *in, double *out) {
-    double x = in[0];
+    struct average_state *of = s->average;
     (void)at;
-    for (uint32_t i = 0; i < TRIX_AVERAGES; i++) {
-        if (!trix_average(&s->average[i], p, x)) return false;
-        x = s->average[i].value;
-    }
+    if (!trix_average(&of[0], p, in[0])) return false;
+    if (!trix_average(&of[1], p, of[0].value)) return false;
+    if (!trix_average(&of[2], p, of[1].value)) return false;
+    const double x = of[2].value;
     const bool ready = s->started;
     *out = rate_roc(x, s->before);
     s->before = x;
