@@ -9,10 +9,7 @@
 #ifndef MRI_TAKE_H
 #define MRI_TAKE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "base/words.h"
 
 enum {
     MRI_TAKE_BEFORE = 16, /* bytes in front of the end of a number that have to be readable */
@@ -21,35 +18,22 @@ enum {
     MRI_MINUTE_TEXT = 16, /* YYYY-MM-DDTHH:MM */
 };
 
-#define MRI_TAKE_ONES  (UINT64_MAX / 255)
-#define MRI_TAKE_HIGHS (MRI_TAKE_ONES << 7)
-
 /* Exact, so that one division by them rounds correctly. */
 static const double mri_take_powers[MRI_TAKE_F64_DIGITS + 1] = {
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
 static const uint32_t mri_take_tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
-/* Eight bytes, the first one lowest. */
-static inline uint64_t mri_take_load(const char *at) {
-    uint64_t bytes = 0;
-    memcpy(&bytes, at, sizeof bytes);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    bytes = __builtin_bswap64(bytes);
-#endif
-    return bytes;
-}
-
 /* The 1 to 8 bytes in front of `end` as what they are away from '0', in the high bytes; zeros below. */
 static inline uint64_t mri_take_back(const char *end, uint32_t count) {
     const uint32_t below = 64 - 8 * count;
-    return (mri_take_load(end - 8) ^ MRI_TAKE_ONES * '0') >> below << below;
+    return (mri_word(end - 8) ^ MRI_WORD_ONES * '0') >> below << below;
 }
 
 /* The high bits of the bytes that are no digits. What adding carries over such a byte marks others
  * behind it, but never hides one. */
 static inline uint64_t mri_take_others(uint64_t bytes) {
-    return ((bytes + MRI_TAKE_ONES * (0x80 - 10)) | bytes) & MRI_TAKE_HIGHS;
+    return ((bytes + MRI_WORD_ONES * (0x80 - 10)) | bytes) & MRI_WORD_HIGHS;
 }
 
 /* Eight digits as one number: neighbours are joined to numbers of two, four, eight digits. */

@@ -59,14 +59,14 @@ mr_status mri_avro_store_text(const mri_avro_cell *cell, mr_string value, mr_err
  */
 
 static double float_value(mr_string bytes) {
-    const uint32_t bits = (uint32_t)mri_avro_little_endian(bytes.data, 4);
+    const uint32_t bits = (uint32_t)mri_word_half(bytes.data);
     float value;
     memcpy(&value, &bits, sizeof value);
     return (double)value;
 }
 
 static double double_value(mr_string bytes) {
-    const uint64_t bits = mri_avro_little_endian(bytes.data, 8);
+    const uint64_t bits = mri_word(bytes.data);
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
@@ -107,9 +107,6 @@ static bool plain(const mri_avro_op *op, mri_avro_bytes *in, mr_column column, u
         break;
     case MRI_AVRO_INT_TO_I64:
         good = mri_avro_int(in, &column.i64[row]);
-        break;
-    case MRI_AVRO_LONG_TO_I64:
-        good = mri_avro_long(in, &column.i64[row]);
         break;
     case MRI_AVRO_INT_TO_F64:
         good = mri_avro_int(in, &number);
@@ -154,27 +151,53 @@ static mr_status fail_bytes(const struct flat *f, const mri_avro_op *op) {
     return status;
 }
 
-static mr_status decode_cell(struct flat *f, const mri_avro_op *op) {
-    const mri_avro_cell cell = {f->plan, op, f->columns[op->column], f->row};
+/* What is stored without a check beyond these needs no cell to be made for it. */
+static mr_status decode_f64(const struct flat *f, const mri_avro_op *op, double value) {
+    const mr_column *column = &f->columns[op->column];
+    if (isfinite(value)) {
+        column->f64[f->row] = value;
+        column->valid[f->row] = 1;
+        return MR_OK;
+    }
+    const mri_avro_cell cell = {f->plan, op, *column, f->row};
+    return mri_avro_store_f64(&cell, value, f->nulled, f->err);
+}
+
+static mr_status decode_time(const struct flat *f, const mri_avro_op *op, int64_t value) {
+    const mr_column *column = &f->columns[op->column];
+    if (op->factor == 1 && mri_time_valid(value)) {
+        column->i64[f->row] = value;
+        column->valid[f->row] = 1;
+        return MR_OK;
+    }
+    const mri_avro_cell cell = {f->plan, op, *column, f->row};
+    return mri_avro_store_time(&cell, value, f->err);
+}
+
+static mr_status decode_text(const struct flat *f, const mri_avro_op *op, mr_string value) {
+    const mr_column *column = &f->columns[op->column];
+    if (mri_word_ascii(value.data, value.size)) {
+        column->str[f->row] = value;
+        column->valid[f->row] = 1;
+        return MR_OK;
+    }
+    const mri_avro_cell cell = {f->plan, op, *column, f->row};
+    return mri_avro_store_text(&cell, value, f->err);
+}
+
+/* Codes that few writers have. */
+static mr_status decode_other(struct flat *f, const mri_avro_op *op) {
     mri_avro_bytes *in = &f->in;
-    int64_t number = 0;
     mr_string bytes;
+    if (op->code <= MRI_AVRO_SKIP_ENUM) return skip(op, in) ? MR_OK : fail_bytes(f, op);
+    const mri_avro_cell cell = {f->plan, op, f->columns[op->column], f->row};
     switch (op->code) {
-    case MRI_AVRO_DOUBLE_TO_F64:
-        if (!mri_avro_take(in, 8, &bytes)) return fail_bytes(f, op);
-        return mri_avro_store_f64(&cell, double_value(bytes), f->nulled, f->err);
     case MRI_AVRO_FLOAT_TO_F64:
         if (!mri_avro_take(in, 4, &bytes)) return fail_bytes(f, op);
-        return mri_avro_store_f64(&cell, float_value(bytes), f->nulled, f->err);
-    case MRI_AVRO_TO_TIME:
-        if (!mri_avro_long(in, &number)) return fail_bytes(f, op);
-        return mri_avro_store_time(&cell, number, f->err);
-    case MRI_AVRO_SIZED_TO_TEXT:
-        if (!mri_avro_sized(in, &bytes)) return fail_bytes(f, op);
-        return mri_avro_store_text(&cell, bytes, f->err);
+        return decode_f64(f, op, float_value(bytes));
     case MRI_AVRO_FIXED_TO_TEXT:
         if (!mri_avro_take(in, op->count, &bytes)) return fail_bytes(f, op);
-        return mri_avro_store_text(&cell, bytes, f->err);
+        return decode_text(f, op, bytes);
     case MRI_AVRO_TO_NULL:
         return mri_avro_store_null(&cell, f->err);
     case MRI_AVRO_UNFIT:
@@ -185,19 +208,43 @@ static mr_status decode_cell(struct flat *f, const mri_avro_op *op) {
 }
 
 static mr_status decode_value(struct flat *f, const mri_avro_op *op) {
-    if (op->code == MRI_AVRO_BRANCH) {
-        uint32_t index = 0;
-        if (!mri_avro_index(&f->in, op->count, &index)) return fail_bytes(f, op);
-        op = &op->branches[index];
+    int64_t number = 0;
+    mr_string bytes;
+    switch (op->code) {
+    case MRI_AVRO_LONG_TO_I64:
+        if (!mri_avro_long(&f->in, &number)) return fail_bytes(f, op);
+        f->columns[op->column].i64[f->row] = number;
+        f->columns[op->column].valid[f->row] = 1;
+        return MR_OK;
+    case MRI_AVRO_DOUBLE_TO_F64:
+        if (!mri_avro_take(&f->in, 8, &bytes)) return fail_bytes(f, op);
+        return decode_f64(f, op, double_value(bytes));
+    case MRI_AVRO_TO_TIME:
+        if (!mri_avro_long(&f->in, &number)) return fail_bytes(f, op);
+        return decode_time(f, op, number);
+    case MRI_AVRO_SIZED_TO_TEXT:
+        if (!mri_avro_sized(&f->in, &bytes)) return fail_bytes(f, op);
+        return decode_text(f, op, bytes);
+    default:
+        return decode_other(f, op);
     }
-    if (op->code > MRI_AVRO_SKIP_ENUM) return decode_cell(f, op);
-    return skip(op, &f->in) ? MR_OK : fail_bytes(f, op);
+}
+
+/* The op of the branch that the bytes name. */
+static const mri_avro_op *branch_of(struct flat *f, const mri_avro_op *op) {
+    uint32_t index = 0;
+    return mri_avro_index(&f->in, op->count, &index) ? &op->branches[index] : NULL;
+}
+
+static mr_status decode_field(struct flat *f, const mri_avro_op *op) {
+    const mri_avro_op *value = op->code == MRI_AVRO_BRANCH ? branch_of(f, op) : op;
+    return value != NULL ? decode_value(f, value) : fail_bytes(f, op);
 }
 
 bool mri_avro_message(const void *data, size_t size, uint64_t *fingerprint) {
     const char *bytes = data;
     if (size < 10 || (uint8_t)bytes[0] != 0xc3 || bytes[1] != 0x01) return false;
-    *fingerprint = mri_avro_little_endian(bytes + 2, 8);
+    *fingerprint = mri_word(bytes + 2);
     return true;
 }
 
@@ -214,7 +261,7 @@ mr_status mri_avro_decode(mri_avro_plan *plan, const void *body, size_t size, mr
     struct flat f = {plan, {bytes, bytes + size}, to->batch->columns, row, nulled, err};
     const mri_avro_op *const end = plan->ops + plan->writer->count;
     for (const mri_avro_op *op = plan->ops; op < end; op++) {
-        const mr_status status = decode_value(&f, op);
+        const mr_status status = decode_field(&f, op);
         if (status != MR_OK) return status;
     }
     if (f.in.at != f.in.end) {

@@ -2,6 +2,7 @@
 #ifndef MRI_AVRO_PLAN_H
 #define MRI_AVRO_PLAN_H
 
+#include "base/words.h"
 #include "codec/avro_schema.h"
 #include "codec/codec.h"
 
@@ -100,7 +101,7 @@ typedef struct mri_avro_bytes {
 } mri_avro_bytes;
 
 /* A zigzag varint; false: it does not end, or does not fit into 64 bits. */
-static inline bool mri_avro_long(mri_avro_bytes *in, int64_t *out) {
+static inline bool mri_avro_long_bytewise(mri_avro_bytes *in, int64_t *out) {
     uint64_t bits = 0;
     for (uint32_t shift = 0; in->at < in->end; shift += 7) {
         const uint8_t byte = *in->at++;
@@ -114,6 +115,30 @@ static inline bool mri_avro_long(mri_avro_bytes *in, int64_t *out) {
     return false;
 }
 
+/* The same. Up to eight bytes, as numbers nearly always have, are read without a loop, whose end no
+ * processor can predict: groups of seven bits are joined to groups of 14, 28, 56. */
+static inline bool mri_avro_long(mri_avro_bytes *in, int64_t *out) {
+    if (in->end - in->at < 8) return mri_avro_long_bytewise(in, out);
+    uint64_t bits = mri_word(in->at);
+    const uint64_t last = ~bits & MRI_WORD_HIGHS;
+    if (last == 0) return mri_avro_long_bytewise(in, out);
+    in->at += (__builtin_ctzll(last) + 1) / 8;
+    bits &= (last ^ (last - 1)) & ~MRI_WORD_HIGHS;
+    bits = (bits & UINT64_C(0x007f007f007f007f)) | (bits & UINT64_C(0x7f007f007f007f00)) >> 1;
+    bits = (bits & UINT64_C(0x00003fff00003fff)) | (bits & UINT64_C(0x3fff00003fff0000)) >> 2;
+    bits = (bits & UINT64_C(0x000000000fffffff)) | (bits & UINT64_C(0x0fffffff00000000)) >> 4;
+    *out = (int64_t)(bits >> 1 ^ (0 - (bits & 1)));
+    return true;
+}
+
+/* The same, where one byte is usual. */
+static inline bool mri_avro_small(mri_avro_bytes *in, int64_t *out) {
+    if (in->at == in->end || *in->at >= 0x80) return mri_avro_long_bytewise(in, out);
+    const uint32_t bits = *in->at++;
+    *out = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
+    return true;
+}
+
 static inline bool mri_avro_int(mri_avro_bytes *in, int64_t *out) {
     return mri_avro_long(in, out) && *out >= INT32_MIN && *out <= INT32_MAX;
 }
@@ -121,7 +146,7 @@ static inline bool mri_avro_int(mri_avro_bytes *in, int64_t *out) {
 /* An index below `count`. */
 static inline bool mri_avro_index(mri_avro_bytes *in, uint32_t count, uint32_t *out) {
     int64_t index = 0;
-    if (!mri_avro_long(in, &index) || index < 0 || index >= (int64_t)count) return false;
+    if (!mri_avro_small(in, &index) || index < 0 || index >= (int64_t)count) return false;
     *out = (uint32_t)index;
     return true;
 }
@@ -136,16 +161,8 @@ static inline bool mri_avro_take(mri_avro_bytes *in, uint64_t size, mr_string *o
 /* A length and so many bytes. */
 static inline bool mri_avro_sized(mri_avro_bytes *in, mr_string *out) {
     int64_t size = 0;
-    return mri_avro_long(in, &size) && size >= 0 && size <= UINT32_MAX &&
+    return mri_avro_small(in, &size) && size >= 0 && size <= UINT32_MAX &&
            mri_avro_take(in, (uint64_t)size, out);
-}
-
-static inline uint64_t mri_avro_little_endian(const char *at, int bytes) {
-    uint64_t bits = 0;
-    for (int i = 0; i < bytes; i++) {
-        bits |= (uint64_t)(uint8_t)at[i] << (8 * i);
-    }
-    return bits;
 }
 
 #endif

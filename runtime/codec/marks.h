@@ -2,10 +2,7 @@
 #ifndef MRI_MARKS_H
 #define MRI_MARKS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "base/take.h"
+#include "base/words.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -20,8 +17,8 @@ typedef struct mri_marks {
 
 /* The high bits of the bytes that are zero: no others, since nothing is carried. */
 static inline uint64_t mri_marks_zero(uint64_t bytes) {
-    const uint64_t lows = ~MRI_TAKE_HIGHS;
-    return ~(((bytes & lows) + lows) | bytes) & MRI_TAKE_HIGHS;
+    const uint64_t lows = ~MRI_WORD_HIGHS;
+    return ~(((bytes & lows) + lows) | bytes) & MRI_WORD_HIGHS;
 }
 
 /* High bit of byte i to bit i. */
@@ -34,14 +31,14 @@ static inline mri_marks mri_marks_words(const char *at) {
     mri_marks marks = {0, 0, false};
     uint64_t all = 0;
     for (uint32_t i = 0; i < MRI_MARKS_BYTES; i += 8) {
-        const uint64_t bytes = mri_take_load(at + i);
-        const uint64_t commas = mri_marks_zero(bytes ^ MRI_TAKE_ONES * ',');
-        const uint64_t lines = mri_marks_zero(bytes ^ MRI_TAKE_ONES * '\n');
+        const uint64_t bytes = mri_word(at + i);
+        const uint64_t commas = mri_marks_zero(bytes ^ MRI_WORD_ONES * ',');
+        const uint64_t lines = mri_marks_zero(bytes ^ MRI_WORD_ONES * '\n');
         marks.ends |= mri_marks_gather(commas | lines) << i;
         marks.lines |= mri_marks_gather(lines) << i;
         all |= bytes;
     }
-    marks.ascii = (all & MRI_TAKE_HIGHS) == 0;
+    marks.ascii = (all & MRI_WORD_HIGHS) == 0;
     return marks;
 }
 

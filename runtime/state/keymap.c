@@ -7,37 +7,24 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/words.h"
 
 static mri_key_entry *entry_at(const mri_keymap *map, uint32_t slot) {
     return (mri_key_entry *)(void *)map->entries.data + slot;
-}
-
-static inline uint64_t load(const char *data, size_t bytes) {
-    uint64_t word = 0;
-    memcpy(&word, data, bytes);
-    return word;
-}
-
-/* Fewer than eight bytes as one number. Loads overlap, since one of a size that is only known at run
- * time is a call. */
-static inline uint64_t load_short(const char *data, size_t size) {
-    if (size >= 4) return load(data, 4) | load(data + size - 4, 4) << 32;
-    if (size == 0) return 0;
-    return load(data, 1) | load(data + size / 2, 1) << 8 | load(data + size - 1, 1) << 16;
 }
 
 /* Only inside this process, so its values may change with any version. */
 static inline uint32_t key_hash(const char *data, size_t size) {
     uint64_t hash = 0x9e3779b97f4a7c15u ^ size;
     if (size < 8) {
-        hash ^= load_short(data, size);
+        hash ^= mri_word_short(data, size);
     } else {
         const char *const last = data + size - 8;
         for (; data < last; data += 8) {
-            hash = (hash ^ load(data, 8)) * 0xff51afd7ed558ccdu;
+            hash = (hash ^ mri_word(data)) * 0xff51afd7ed558ccdu;
             hash ^= hash >> 32;
         }
-        hash ^= load(last, 8);
+        hash ^= mri_word(last);
     }
     hash *= 0xc4ceb9fe1a85ec53u;
     return (uint32_t)(hash ^ hash >> 32);
@@ -45,8 +32,8 @@ static inline uint32_t key_hash(const char *data, size_t size) {
 
 static inline bool bytes_equal(const char *a, const char *b, size_t size) {
     if (size > 16) return memcmp(a, b, size) == 0;
-    if (size < 8) return load_short(a, size) == load_short(b, size);
-    return load(a, 8) == load(b, 8) && load(a + size - 8, 8) == load(b + size - 8, 8);
+    if (size < 8) return mri_word_short(a, size) == mri_word_short(b, size);
+    return mri_word(a) == mri_word(b) && mri_word(a + size - 8) == mri_word(b + size - 8);
 }
 
 mr_status mri_keymap_open(mri_keymap *map, uint32_t max, mr_error *err) {

@@ -501,6 +501,45 @@ Test(avro, numbers_that_do_not_fit_their_type_are_refused) {
     cr_assert_not_null(strstr(err.text, "1 bytes are left over"), "%s", err.text);
 }
 
+/* In memory of exactly their size: what is read eight bytes at a time is what is read byte by byte. */
+Test(avro, varints_are_read_alike_in_both_ways) {
+    random_start();
+    for (int round = 0; round < 200000; round++) {
+        const size_t size = random_below(13);
+        uint8_t *bytes = mri_malloc(size + (size == 0));
+        for (size_t i = 0; i < size; i++) {
+            bytes[i] = (uint8_t)(random_below(256) | (random_below(6) ? 0x80u : 0u));
+        }
+        mri_avro_bytes one = {bytes, bytes + size}, many = one, small = one;
+        int64_t one_value = 0, many_value = 0, small_value = 0;
+        const bool good = mri_avro_long_bytewise(&one, &one_value);
+        cr_assert_eq(mri_avro_long(&many, &many_value), good);
+        cr_assert_eq(mri_avro_small(&small, &small_value), good);
+        if (good) {
+            cr_assert_eq(many_value, one_value);
+            cr_assert_eq(small_value, one_value);
+            cr_assert_eq(many.at, one.at);
+            cr_assert_eq(small.at, one.at);
+        }
+        free(bytes);
+    }
+}
+
+/* Also of one that is not of ASCII in any place. */
+Test(avro, text_of_any_size_is_known_for_ascii) {
+    for (size_t size = 0; size <= 40; size++) {
+        char *text = mri_malloc(size + (size == 0));
+        memset(text, 'a', size);
+        cr_assert(mri_word_ascii(text, size));
+        for (size_t at = 0; at < size; at++) {
+            text[at] = (char)0x80;
+            cr_assert_not(mri_word_ascii(text, size), "byte %zu of %zu", at, size);
+            text[at] = 'a';
+        }
+        free(text);
+    }
+}
+
 Test(avro, headers_are_told_from_other_bytes) {
     uint64_t fingerprint = 0;
     static const char good[] = "\xc3\x01\x01\x02\x03\x04\x05\x06\x07\x08";
