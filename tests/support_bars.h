@@ -32,8 +32,8 @@ typedef struct bars_step {
     mri_chain *chain;
     mri_chain_task task;
     mri_undo_pool undo; /* of one task after the other */
-    double **results; /* per new column, of as many rows as `in`, NaN for null; may be NULL */
-    uint32_t row;     /* of `in`, the next that goes in */
+    double **results;   /* per new column, of as many rows as `in`, NaN for null; may be NULL */
+    uint32_t row;       /* of `in`, the next that goes in */
 } bars_step;
 
 /* `outputs`: lines "u0: { sma: { timeperiod: 3 } }". False: bars_problem() says why not. */
