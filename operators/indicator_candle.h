@@ -181,6 +181,37 @@ INDICATOR_INLINE struct candle candle_past(const indicator_row *at, uint32_t bac
                            indicator_past(at, 2, back), indicator_past(at, 3, back)};
 }
 
+/* The value of a column, which the candles behind it stand in front of; NULL: they go around the end of a
+ * ring. */
+INDICATOR_INLINE const double *candle_newest(const indicator_row *at, uint32_t history,
+                                             uint32_t behind) {
+    const mr_past_row *past = &at->ctx->past[history][at->row];
+    return past->at >= behind ? past->items + past->at : NULL;
+}
+
+/* The candles c[1] to c[size - 1]. Most rows need not ask for each whether it is around the end. */
+INDICATOR_INLINE void candle_read(struct candle *c, uint32_t size, const indicator_row *at) {
+    const double *open = candle_newest(at, 0, size - 1), *high = candle_newest(at, 1, size - 1);
+    const double *low = candle_newest(at, 2, size - 1), *close = candle_newest(at, 3, size - 1);
+    if (open != NULL && high != NULL && low != NULL && close != NULL) {
+        CANDLE_UNROLL for (uint32_t back = 1; back < size; back++) {
+            const ptrdiff_t i = -(ptrdiff_t)back;
+            c[back] = (struct candle){open[i], high[i], low[i], close[i]};
+        }
+        return;
+    }
+    CANDLE_UNROLL for (uint32_t back = 1; back < size; back++) c[back] = candle_past(at, back);
+}
+
+/* candle_range() of an older candle; reads only the prices that it needs. */
+INDICATOR_INLINE double candle_range_past(int64_t range, const indicator_row *at, uint32_t back) {
+    if (range == CANDLE_REAL_BODY) {
+        return fabs(indicator_past(at, 3, back) - indicator_past(at, 0, back));
+    }
+    if (range == CANDLE_HIGH_LOW) return indicator_past(at, 1, back) - indicator_past(at, 2, back);
+    return candle_range(range, candle_past(at, back));
+}
+
 /* --- limits ----------------------------------------------------------------------------------- */
 
 /* The limit of a setting for candle c[back], which must be one of the uses. */
@@ -258,7 +289,7 @@ INDICATOR_INLINE void candle_sums(const struct candle_row *r, const indicator_ro
         if (s->period == 0 || seen < first - s->period) continue;
         double change = candle_range(s->range, r->c[back]);
         if (seen >= first) {
-            change -= candle_range(s->range, candle_past(at, back + (uint32_t)s->period));
+            change -= candle_range_past(s->range, at, back + (uint32_t)s->period);
         }
         r->sum[i] += change;
     }
@@ -300,11 +331,9 @@ INDICATOR_INLINE void candle_sums(const struct candle_row *r, const indicator_ro
     }
 
 /* The row as a pattern of `size` candles sees it. */
-#define INDICATOR_CANDLE_ROW(size, uses_, count_, sums)            \
-    struct candle c[size] = {{in[0], in[1], in[2], in[3]}};        \
-    CANDLE_UNROLL for (uint32_t back = 1; back < (size); back++) { \
-        c[back] = candle_past(at, back);                           \
-    }                                                              \
+#define INDICATOR_CANDLE_ROW(size, uses_, count_, sums)     \
+    struct candle c[size] = {{in[0], in[1], in[2], in[3]}}; \
+    candle_read(c, size, at);                               \
     const struct candle_row r = {p->options, uses_, count_, c, sums}
 
 #define INDICATOR_CANDLE_STEP(name, candles, uses_, count_, sums)                          \
