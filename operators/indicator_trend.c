@@ -385,72 +385,21 @@ INDICATOR_PROCESS(minus_dm, dm, dm);
 
 /* ---------------------------------------------------------------------------------------------- */
 
-#define WILDER .reference = "Wilder 1978, New Concepts in Technical Trading Systems, section 4"
+#define TREND_OPERATOR(name_, options_tag, state_tag, numbers, bars, text)                  \
+    INDICATOR_DESCRIBE(name_, options_tag), INDICATOR_STATE(state_tag, 1), INDICATOR_EXACT, \
+        .summary = text,                                                                    \
+        .reference = "Wilder 1978, New Concepts in Technical Trading Systems, section 4",   \
+        .produces = numbers##_produces, .warmup = bars
 
 static const mr_operator operators[] = {
-    {
-        INDICATOR_DESCRIBE(adx, bars),
-        INDICATOR_STATE(adx, 1),
-        INDICATOR_EXACT,
-        WILDER,
-        .summary = "Average directional movement index.",
-        .produces = adx_produces,
-        .warmup = adx_warmup,
-    },
-    {
-        INDICATOR_DESCRIBE(adxr, bars),
-        INDICATOR_STATE(adxr, 1),
-        INDICATOR_EXACT,
-        WILDER,
-        .summary = "Average directional movement index rating.",
-        .produces = adxr_produces,
-        .series = adxr_series,
-        .warmup = adxr_warmup,
-    },
-    {
-        INDICATOR_DESCRIBE(dx, bars),
-        INDICATOR_STATE(adx, 1),
-        INDICATOR_EXACT,
-        WILDER,
-        .summary = "Directional movement index.",
-        .produces = dx_produces,
-        .warmup = bars_period,
-    },
-    {
-        INDICATOR_DESCRIBE(plus_di, bars),
-        INDICATOR_STATE(di, 1),
-        INDICATOR_EXACT,
-        WILDER,
-        .summary = "Plus directional indicator.",
-        .produces = di_produces,
-        .warmup = bars_period,
-    },
-    {
-        INDICATOR_DESCRIBE(minus_di, bars),
-        INDICATOR_STATE(di, 1),
-        INDICATOR_EXACT,
-        WILDER,
-        .summary = "Minus directional indicator.",
-        .produces = di_produces,
-        .warmup = bars_period,
-    },
-    {
-        INDICATOR_DESCRIBE(plus_dm, dm),
-        INDICATOR_STATE(dm, 1),
-        INDICATOR_EXACT,
-        WILDER,
-        .summary = "Plus directional movement.",
-        .produces = dm_produces,
-        .warmup = dm_warmup,
-    },
-    {
-        INDICATOR_DESCRIBE(minus_dm, dm),
-        INDICATOR_STATE(dm, 1),
-        INDICATOR_EXACT,
-        WILDER,
-        .summary = "Minus directional movement.",
-        .produces = dm_produces,
-        .warmup = dm_warmup,
-    },
+    {TREND_OPERATOR(adx, bars, adx, adx, adx_warmup, "Average directional movement index.")},
+    {TREND_OPERATOR(adxr, bars, adxr, adxr, adxr_warmup,
+                    "Average directional movement index rating."),
+     .series = adxr_series},
+    {TREND_OPERATOR(dx, bars, adx, dx, bars_period, "Directional movement index.")},
+    {TREND_OPERATOR(plus_di, bars, di, di, bars_period, "Plus directional indicator.")},
+    {TREND_OPERATOR(minus_di, bars, di, di, bars_period, "Minus directional indicator.")},
+    {TREND_OPERATOR(plus_dm, dm, dm, dm, dm_warmup, "Plus directional movement.")},
+    {TREND_OPERATOR(minus_dm, dm, dm, dm, dm_warmup, "Minus directional movement.")},
 };
 MR_FAMILY(indicator_trend, operators);
