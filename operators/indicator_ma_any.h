@@ -268,8 +268,8 @@ INDICATOR_INLINE bool indicator_ma_t3(struct indicator_ma_mean *e, const struct 
 }
 
 /* Weights that rise to the middle and fall again. */
-static inline bool indicator_ma_trima(struct indicator_ma_trima *s, const struct indicator_ma *p,
-                                      const struct indicator_source *of, double x, double *y) {
+INDICATOR_INLINE bool indicator_ma_trima(struct indicator_ma_trima *s, const struct indicator_ma *p,
+                                         const struct indicator_source *of, double x, double *y) {
     const uint32_t n = (uint32_t)p->period, newer = n / 2; /* values of the newer half */
     s->seen += 1;
     if (s->seen < (double)n) return false;
@@ -298,8 +298,8 @@ static inline bool indicator_ma_trima(struct indicator_ma_trima *s, const struct
 }
 
 /* Kaufman's: the more of the way went one way, the faster. */
-static inline bool indicator_ma_kama(struct indicator_ma_kama *s, const struct indicator_ma *p,
-                                     const struct indicator_source *of, double x, double *y) {
+INDICATOR_INLINE bool indicator_ma_kama(struct indicator_ma_kama *s, const struct indicator_ma *p,
+                                        const struct indicator_source *of, double x, double *y) {
     const double slow = 2.0 / 31.0, span = 2.0 / 3.0 - slow, length = (double)p->period;
     const double move = fabs(x - s->before);
     const bool full = s->seen >= length;
