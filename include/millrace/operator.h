@@ -28,7 +28,7 @@ enum {
     MR_BIT_EXACT = 16,
     /** Holds uses of other operators (an MR_OPT_USES option); no callbacks. */
     MR_CONTAINER = 32,
-    /** May stand inside a container: one row in, one row out, f64 columns. */
+    /** May stand inside a container: one row in, one row out, f64 and int64 columns. */
     MR_NESTABLE = 64,
 };
 

@@ -25,10 +25,10 @@ enum { COLUMNS = 16, LINE_BYTES = 4096, WORDS = 16, REALS = 8 };
 typedef int any_fn(long, long, long, long, long, long, long, long, long, long, long, long, long,
                    long, long, long, double, double, double, double, double, double, double,
                    double);
-typedef int update_1(void *, double, void *, void *, void *);
-typedef int update_2(void *, double, double, void *, void *, void *);
-typedef int update_3(void *, double, double, double, void *, void *, void *);
-typedef int update_4(void *, double, double, double, double, void *, void *, void *);
+typedef int update_1(void *, double, void *, void *, void *, void *);
+typedef int update_2(void *, double, double, void *, void *, void *, void *);
+typedef int update_3(void *, double, double, double, void *, void *, void *, void *);
+typedef int update_4(void *, double, double, double, double, void *, void *, void *, void *);
 
 /* A function that dlsym() found; ISO C has no cast for it. */
 union symbol {
@@ -148,16 +148,17 @@ static int64_t turn(const struct use *u, uint32_t rows, double *sum) {
     for (uint32_t i = (uint32_t)u->lookback + 1; i < rows; i++) {
         switch (u->inputs) {
         case 1:
-            bad |= u->update.one(stream, a[i], &out[0], &out[1], &out[2]);
+            bad |= u->update.one(stream, a[i], &out[0], &out[1], &out[2], &out[3]);
             break;
         case 2:
-            bad |= u->update.two(stream, a[i], b[i], &out[0], &out[1], &out[2]);
+            bad |= u->update.two(stream, a[i], b[i], &out[0], &out[1], &out[2], &out[3]);
             break;
         case 3:
-            bad |= u->update.three(stream, a[i], b[i], c[i], &out[0], &out[1], &out[2]);
+            bad |= u->update.three(stream, a[i], b[i], c[i], &out[0], &out[1], &out[2], &out[3]);
             break;
         default:
-            bad |= u->update.four(stream, a[i], b[i], c[i], d[i], &out[0], &out[1], &out[2]);
+            bad |=
+                u->update.four(stream, a[i], b[i], c[i], d[i], &out[0], &out[1], &out[2], &out[3]);
             break;
         }
         *sum += out[0];
