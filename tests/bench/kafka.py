@@ -34,6 +34,8 @@ COMMIT_MS = 1000  # of bare.c: as often as a stage that is far behind
 BARE = {"bare C": (),
         "bare C, large queues": ("queued.min.messages=1000000", "queued.max.messages.kbytes=262144")}
 
+KEPT = "retention.ms=-1"  # rows bear the times of their trades, which are years or months ago
+
 PIPELINE = """pipeline: {pipeline}
 topics:
   trades:
@@ -158,7 +160,7 @@ class Kafka(measure.Bench):
     def outputs(self, case, run):
         """What the stage would create: on one disk 128 partitions cost the broker seconds of CPU, which
         no backlog has to pay."""
-        for name, *more in [(f"{run}-out", "retention.ms=-1"),
+        for name, *more in [(f"{run}-out", KEPT),
                             (f"{self.id}.{run}.e1.state", "cleanup.policy=compact")]:
             subprocess.run([self.tool("topics"), self.args.kafka, "create", name,
                             str(case.partitions), *more], check=True)
@@ -192,7 +194,8 @@ class Kafka(measure.Bench):
         raw = self.raw(topic)
         self.runs += 1
         run = f"{self.id}r{self.runs}"
-        subprocess.run([self.tool("topics"), self.args.kafka, "create", f"{run}-out", "1"], check=True)
+        subprocess.run([self.tool("topics"), self.args.kafka, "create", f"{run}-out", "1",
+                        KEPT], check=True)
         figures, output = measure.run([self.tool("bare"), self.args.kafka, topic, f"{run}-out",
                                        str(COMMIT_MS), *BARE[name]], self.brokers, RUN_S)
         told = json.loads(output)
