@@ -222,7 +222,7 @@ INDICATOR_PROCESS(cmf, cmf, cmf);
 
 /* ---------------------------------------------------------------------------------------------- */
 
-#define CHAIKIN_BOOK "Chaikin 1982, in Achelis 1995, Technical Analysis from A to Z"
+#define CHAIKIN_BOOK "Chaikin, in Achelis 1995, Technical Analysis from A to Z"
 
 static const mr_operator operators[] = {
     {

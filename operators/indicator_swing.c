@@ -412,7 +412,7 @@ static const mr_operator operators[] = {
         INDICATOR_STATE(fractal, 1),
         INDICATOR_EXACT,
         .summary = "Williams fractal: a high or low beyond those around it.",
-        .reference = "Williams 1995, Trading Chaos, chapter 7",
+        .reference = "Williams 1995, Trading Chaos",
         .produces = fractal_produces,
         .histories = fractal_histories,
         .series = fractal_series,
