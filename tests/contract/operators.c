@@ -8,7 +8,7 @@
 #include "support_contract.h"
 #include "support_saved.h"
 
-enum { ROWS = 900 };
+enum { ROWS = 900, GROUP = 8 };
 
 struct param {
     char name[64];
@@ -23,15 +23,42 @@ static const mr_operator *operator_named(const char *name) {
     return NULL;
 }
 
-static struct criterion_test_params params(void) {
-    static struct param all[512];
+/* A process takes longer to start than most operators take to be tested. */
+struct group {
+    uint32_t first, count;
+};
+
+static struct criterion_test_params groups(void) {
+    static struct group all[512];
+    uint32_t count = 0, operators = 0;
+    (void)contract_operators(&operators);
+    for (uint32_t first = 0; first < operators; first += GROUP) {
+        const uint32_t left = operators - first;
+        all[count++] = (struct group){first, left < GROUP ? left : GROUP};
+    }
+    return cr_make_param_array(struct group, all, count);
+}
+
+static void each(const struct group *group, void (*test)(const struct param *)) {
     uint32_t count = 0;
     const mr_operator *const *ops = contract_operators(&count);
-    for (uint32_t i = 0; i < count; i++) {
-        (void)snprintf(all[i].name, sizeof all[i].name, "%s", ops[i]->name);
+    for (uint32_t i = group->first; i < group->first + group->count; i++) {
+        struct param param;
+        (void)snprintf(param.name, sizeof param.name, "%s", ops[i]->name);
+        test(&param);
     }
-    return cr_make_param_array(struct param, all, count);
 }
+
+/* A test of every operator. */
+#define OPERATORS_TEST(test)                                 \
+    static void test(const struct param *param);             \
+    ParameterizedTestParameters(contract, test) {            \
+        return groups();                                     \
+    }                                                        \
+    ParameterizedTest(struct group *group, contract, test) { \
+        each(group, test);                                   \
+    }                                                        \
+    static void test(const struct param *param)
 
 static void open_operator(contract *c, const struct param *param, const char *options) {
     const mr_operator *op = operator_named(param->name);
@@ -68,11 +95,7 @@ static void expect_same(const char *what, const char *op, const mri_text *expect
 /* --- borders -------------------------------------------------------------------------------------
  */
 
-ParameterizedTestParameters(contract, borders_of_batches_change_nothing) {
-    return params();
-}
-
-ParameterizedTest(struct param *param, contract, borders_of_batches_change_nothing) {
+OPERATORS_TEST(borders_of_batches_change_nothing) {
     static const uint32_t sizes[] = {1, 2, 3, 4, 5, 7, 13, 100};
     (void)contract_seed();
     const contract_rows rows = contract_rows_make(ROWS_WALK, ROWS);
@@ -109,11 +132,7 @@ static void restart(contract *c, const saved_log *log, int64_t watermark_us) {
     mri_chain_rewind(c->chain, &c->task, watermark_us);
 }
 
-ParameterizedTestParameters(contract, a_restart_at_any_row_changes_nothing) {
-    return params();
-}
-
-static void restarts_change_nothing(struct param *param, contract_kind kind) {
+static void restarts_change_nothing(const struct param *param, contract_kind kind) {
     const contract_rows rows = contract_rows_make(kind, ROWS / 3);
     contract calm, broken;
     saved_log log = {0};
@@ -133,7 +152,7 @@ static void restarts_change_nothing(struct param *param, contract_kind kind) {
 }
 
 /* With hostile numbers, too: saved state that is not finite would be refused. */
-ParameterizedTest(struct param *param, contract, a_restart_at_any_row_changes_nothing) {
+OPERATORS_TEST(a_restart_at_any_row_changes_nothing) {
     static const contract_kind kinds[] = {ROWS_WALK, ROWS_HOSTILE, ROWS_NULLS};
     (void)contract_seed();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -141,11 +160,7 @@ ParameterizedTest(struct param *param, contract, a_restart_at_any_row_changes_no
     }
 }
 
-ParameterizedTestParameters(contract, what_is_rolled_back_leaves_no_trace) {
-    return params();
-}
-
-ParameterizedTest(struct param *param, contract, what_is_rolled_back_leaves_no_trace) {
+OPERATORS_TEST(what_is_rolled_back_leaves_no_trace) {
     (void)contract_seed();
     const contract_rows rows = contract_rows_make(ROWS_WALK, ROWS);
     contract calm, shaken;
@@ -177,11 +192,7 @@ ParameterizedTest(struct param *param, contract, what_is_rolled_back_leaves_no_t
 /* --- keys ----------------------------------------------------------------------------------------
  */
 
-ParameterizedTestParameters(contract, keys_know_nothing_of_one_another) {
-    return params();
-}
-
-ParameterizedTest(struct param *param, contract, keys_know_nothing_of_one_another) {
+OPERATORS_TEST(keys_know_nothing_of_one_another) {
     (void)contract_seed();
     const contract_rows rows = contract_rows_make(ROWS_WALK, ROWS);
     mri_text together[CONTRACT_KEYS] = {{0}}, alone[CONTRACT_KEYS] = {{0}};
@@ -206,11 +217,7 @@ ParameterizedTest(struct param *param, contract, keys_know_nothing_of_one_anothe
     free(rows.rows);
 }
 
-ParameterizedTestParameters(contract, state_of_other_keys_stays_untouched) {
-    return params();
-}
-
-ParameterizedTest(struct param *param, contract, state_of_other_keys_stays_untouched) {
+OPERATORS_TEST(state_of_other_keys_stays_untouched) {
     (void)contract_seed();
     const contract_rows rows = contract_rows_make(ROWS_WALK, ROWS);
     contract c;
@@ -245,10 +252,6 @@ ParameterizedTest(struct param *param, contract, state_of_other_keys_stays_untou
 /* --- warm-up -------------------------------------------------------------------------------------
  */
 
-ParameterizedTestParameters(contract, warm_up_is_as_long_as_it_says) {
-    return params();
-}
-
 /* Nulls of the first new column at the front of one key's rows. */
 static uint32_t leading_nulls(const char *lines, const char *column) {
     char pattern[96];
@@ -269,7 +272,7 @@ static contract_kind rows_with_value(const char *name) {
     return unit ? ROWS_UNIT : ROWS_WALK;
 }
 
-ParameterizedTest(struct param *param, contract, warm_up_is_as_long_as_it_says) {
+OPERATORS_TEST(warm_up_is_as_long_as_it_says) {
     const mr_operator *op = operator_named(param->name);
     if (op->warmup == NULL || op->traits & MR_CONTAINER) return;
     (void)contract_seed();
@@ -293,11 +296,7 @@ ParameterizedTest(struct param *param, contract, warm_up_is_as_long_as_it_says) 
 /* --- hostile numbers
  * ------------------------------------------------------------------------------- */
 
-ParameterizedTestParameters(contract, hostile_numbers_never_become_nan) {
-    return params();
-}
-
-ParameterizedTest(struct param *param, contract, hostile_numbers_never_become_nan) {
+OPERATORS_TEST(hostile_numbers_never_become_nan) {
     static const contract_kind kinds[] = {ROWS_HOSTILE, ROWS_NULLS, ROWS_CONSTANT};
     (void)contract_seed();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -357,11 +356,7 @@ static void try_range(const mr_operator *op, const mr_option *o) {
     try_option(op, text, false);
 }
 
-ParameterizedTestParameters(contract, options_hold_their_ranges) {
-    return params();
-}
-
-ParameterizedTest(struct param *param, contract, options_hold_their_ranges) {
+OPERATORS_TEST(options_hold_their_ranges) {
     const mr_operator *op = operator_named(param->name);
     (void)contract_seed();
     for (const mr_option *o = op->options; o != NULL && o->name != NULL; o++) {
@@ -385,12 +380,8 @@ ParameterizedTest(struct param *param, contract, options_hold_their_ranges) {
 
 /* --- agreement ----------------------------------------------------------------------------------- */
 
-ParameterizedTestParameters(contract, an_indicator_says_how_near_it_is) {
-    return params();
-}
-
 /* Bits that depend on the C library are not the same on every machine. */
-ParameterizedTest(struct param *param, contract, an_indicator_says_how_near_it_is) {
+OPERATORS_TEST(an_indicator_says_how_near_it_is) {
     const mr_operator *op = operator_named(param->name);
     const mr_agreement *agrees = &op->agrees;
     const bool indicator = (op->traits & MR_NESTABLE) != 0;
@@ -404,10 +395,6 @@ ParameterizedTest(struct param *param, contract, an_indicator_says_how_near_it_i
 
 /* --- memory -------------------------------------------------------------------------------------- */
 
-ParameterizedTestParameters(contract, rows_are_processed_without_malloc) {
-    return params();
-}
-
 static contract_rows rows_after(const contract_rows *before) {
     contract_rows rows = contract_rows_make(ROWS_WALK, before->count);
     const int64_t by = before->watermark_end - rows.rows[0].time_us + 60000000;
@@ -419,7 +406,7 @@ static contract_rows rows_after(const contract_rows *before) {
     return rows;
 }
 
-ParameterizedTest(struct param *param, contract, rows_are_processed_without_malloc) {
+OPERATORS_TEST(rows_are_processed_without_malloc) {
     (void)contract_seed();
     const contract_rows first = contract_rows_make(ROWS_WALK, ROWS);
     const contract_rows second = rows_after(&first);

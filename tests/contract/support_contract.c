@@ -218,10 +218,12 @@ const char *contract_problem(const contract *c) {
 }
 
 void contract_task_open(contract *c) {
+    static mri_undo_pool pool; /* a megabyte, of one task after the other */
     mr_error err;
     const mr_status status = mri_store_open(&c->task.store, mri_chain_layouts(c->chain),
                                             c->stage->step_count, 1000, &err);
     cr_assert_eq(status, MR_OK, "%s", err.text);
+    c->task.store.undo.pool = &pool;
     c->task.watermarks = calloc(c->stage->step_count, sizeof *c->task.watermarks);
     c->task.counters = calloc(mri_chain_counters(c->chain) + 1u, sizeof *c->task.counters);
     c->task.where = "topic rows, partition 0";
