@@ -42,7 +42,8 @@ static void add_column(mri_text *out, char names[][WORD_MAX], uint32_t column, c
     const size_t size = strlen(type);
     const bool nullable = size > 0 && type[size - 1] == '?';
     if (nullable) type[size - 1] = '\0';
-    bool taken = !is_name(name);
+    /* Names of that form stand for others, of any column. */
+    bool taken = !is_name(name) || strncmp(name, "column_", 7) == 0;
     for (uint32_t i = 0; i < column; i++) {
         taken = taken || strcmp(names[i], name) == 0;
     }
