@@ -65,7 +65,7 @@ static inline int64_t indicator_root(int64_t n) {
 /* Tillson's weights for a volume factor v. */
 static inline void indicator_t3_weights(double v, double *weights) {
     const double last = -(v * v * v);
-    weights[0] = fma(3.0, v * v, 1.0 + 3.0 * v - last);
+    weights[0] = fma(3.0, v * v, fma(3.0, v, 1.0) - last);
     weights[1] = -6.0 * (v * v) - 3.0 * (v - last);
     weights[2] = 3.0 * (v * v - last);
     weights[3] = last;
