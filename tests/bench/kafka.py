@@ -272,8 +272,8 @@ class Kafka(measure.Bench):
 def steady(rows, records):
     """Rows per second between the first and the last look in the run's last two thirds."""
     late = [(at, seen) for at, seen in rows if records / 3 <= seen < records]
-    if len(late) < 2:
-        return None
+    if len(late) < 2 or late[-1][0] - late[0][0] < 1 or late[-1][1] == late[0][1]:
+        return None  # too short a look
     return (late[-1][1] - late[0][1]) / (late[-1][0] - late[0][0])
 
 

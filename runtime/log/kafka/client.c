@@ -93,7 +93,7 @@ static const struct kafka_pair consumer_fixed[] = {
     {NULL, NULL},
 };
 /* What is sent in a transaction is seen at its commit, which flushes it without a wait: until then few
- * large batches cost the broker half of what many small ones do. Who commits nothing sets his own. */
+ * large batches cost the broker less than many small ones. Who commits nothing sets his own. */
 static const struct kafka_pair producer_defaults[] = {
     {"linger.ms", "5"},
     {"retry.backoff.ms", "5"},
